@@ -1,0 +1,70 @@
+package boot
+
+import (
+	"strconv"
+	"strings"
+)
+
+// The kernel's last line on its log says how the machine ended. It starts with
+// ReportPrefix so that the tool finds it among log lines:
+//
+//	gosv: end status=0
+//	gosv: end status=139 signal=SIGSEGV addr=0x0 ip=0x401136 insn=mov
+//	gosv: end status=125 error="no init: /bin/x: no such file or directory"
+//	gosv: end status=126 panic="..."
+const ReportPrefix = "gosv: end "
+
+// Names of the virtio-serial ports of a machine; on a machine without them the
+// program's output goes to COM1 as the log does.
+const (
+	PortStdio  = "gosv.stdio"  // the program's standard input and output
+	PortStderr = "gosv.stderr" // its standard error
+)
+
+// Statuses of a machine that did not run its program to an end.
+const (
+	StatusError = 125 // the kernel could not start the program
+	StatusPanic = 124 // a bug of the kernel; the log has the report
+)
+
+// Report is how a machine ended.
+type Report struct {
+	Status int               // exit status, 128+signal if a signal killed the program
+	Fields map[string]string // signal, addr, ip, error, panic
+}
+
+// ParseReport reads a line of the kernel log; ok is false if it is not the report.
+func ParseReport(line string) (r Report, ok bool) {
+	rest, found := strings.CutPrefix(strings.TrimRight(line, "\r\n"), ReportPrefix)
+	if !found {
+		return r, false
+	}
+	words, err := split(rest)
+	if err != nil {
+		return r, false
+	}
+	r.Fields = map[string]string{}
+	r.Status = -1
+	for _, w := range words {
+		name, value, _ := strings.Cut(w, "=")
+		if name == "status" {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 0 || n > 255 {
+				return r, false
+			}
+			r.Status = n
+			continue
+		}
+		r.Fields[name] = value
+	}
+	return r, r.Status >= 0
+}
+
+// FormatReport writes the report; fields are name, value pairs.
+func FormatReport(status int, fields ...string) string {
+	b := ReportPrefix + "status=" + strconv.Itoa(status)
+	for i := 0; i+1 < len(fields); i += 2 {
+		b += " " + fields[i] + "=" + quote(fields[i+1])
+	}
+	return b
+}

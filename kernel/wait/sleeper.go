@@ -1,0 +1,150 @@
+package wait
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"gosv/kernel/goport"
+)
+
+// Result says why a Sleep ended.
+type Result uint8
+
+const (
+	Woken       Result = iota // Wake was called
+	TimedOut                  // the deadline passed
+	Interrupted               // a signal is pending, or the thread must end
+)
+
+// A Sleeper is the right of one goroutine to block. Every thread of the
+// application embeds one. Wake, Interrupt may be called by anyone; Sleep and
+// Clear only by the owner.
+//
+// The usual loop registers with a queue, checks the condition, and sleeps:
+//
+//	s.Clear()
+//	q.Add(w); defer q.Remove(w)   // w.Notify calls s.Wake
+//	for !condition() {
+//		if r := s.Sleep(deadline); r != wait.Woken { return r }
+//	}
+type Sleeper struct {
+	state atomic.Uint32 // bits below
+	g     goport.G      // the parked goroutine while parked is set
+	stop  uint32        // what ends the current Sleep
+
+	// BeforeSleep, when set, runs before the goroutine really parks (a thread
+	// gives its FPU state back to memory).
+	BeforeSleep func()
+
+	// Pending reports whether an interruption is due; checked before parking.
+	Pending func() bool
+
+	timer Timer
+}
+
+const (
+	woken       = 1 << iota // Wake since the last Sleep returned
+	interrupted             // Interrupt since then
+	expired                 // the timer fired
+	parked                  // g waits for goport.Ready
+)
+
+// Clear forgets an earlier Wake. An interruption is kept: Pending decides.
+func (s *Sleeper) Clear() { s.state.And(^uint32(woken | expired | interrupted)) }
+
+// Wake ends the current Sleep, or the next one.
+func (s *Sleeper) Wake() { s.post(woken) }
+
+// Interrupt ends the current Sleep, or the next one, if it is interruptible.
+func (s *Sleeper) Interrupt() { s.post(interrupted) }
+
+func (s *Sleeper) post(bit uint32) {
+	for {
+		old := s.state.Load()
+		if old&bit != 0 && old&parked == 0 {
+			return
+		}
+		if s.state.CompareAndSwap(old, (old|bit)&^parked) {
+			if old&parked != 0 {
+				goport.Ready(s.g)
+			}
+			return
+		}
+	}
+}
+
+// Sleep blocks until Wake, until Interrupt, or until the deadline, a time on
+// cpu.Nanotime's clock; 0 is no deadline. A Wake that came since the last Sleep
+// or Clear ends it at once.
+func (s *Sleeper) Sleep(deadline int64) Result { return s.sleep(deadline, true) }
+
+// SleepUninterruptible is Sleep for short waits that must complete.
+func (s *Sleeper) SleepUninterruptible(deadline int64) Result { return s.sleep(deadline, false) }
+
+func (s *Sleeper) sleep(deadline int64, interruptible bool) Result {
+	stop := uint32(woken | expired)
+	if interruptible {
+		stop |= interrupted
+		if s.Pending != nil && s.Pending() {
+			if s.state.And(^uint32(woken))&woken != 0 {
+				return Woken
+			}
+			return Interrupted
+		}
+	}
+	if deadline != 0 && s.state.Load()&stop == 0 {
+		s.state.And(^uint32(expired))
+		s.timer.start(deadline, s)
+	}
+	ran := false
+	for {
+		old := s.state.Load()
+		if old&stop != 0 {
+			break
+		}
+		if !ran && s.BeforeSleep != nil {
+			s.BeforeSleep()
+			ran = true
+		}
+		s.park(stop)
+	}
+	if deadline != 0 {
+		s.timer.Stop()
+	}
+	old := s.state.And(^stop)
+	switch {
+	case old&woken != 0:
+		return Woken
+	case interruptible && old&interrupted != 0:
+		return Interrupted
+	default:
+		return TimedOut
+	}
+}
+
+// park blocks the goroutine until post clears the parked bit.
+func (s *Sleeper) park(stop uint32) {
+	s.stop = stop
+	goport.Park(commitPark, unsafe.Pointer(s))
+}
+
+// commitPark runs on the scheduler's stack once the goroutine can be made
+// ready again; false means that something came and it is not to park.
+//
+//go:norace
+//go:nosplit
+func commitPark(g goport.G, arg unsafe.Pointer) bool {
+	s := (*Sleeper)(arg)
+	s.g = g
+	for {
+		old := s.state.Load()
+		if old&s.stop != 0 {
+			return false
+		}
+		if s.state.CompareAndSwap(old, old|parked) {
+			return true
+		}
+	}
+}
+
+func (s *Sleeper) fire() { s.post(expired) }
