@@ -11,7 +11,7 @@ import (
 //	gosv: end status=0
 //	gosv: end status=139 signal=SIGSEGV addr=0x0 ip=0x401136 insn=mov
 //	gosv: end status=125 error="no init: /bin/x: no such file or directory"
-//	gosv: end status=126 panic="..."
+//	gosv: end status=125 panic="..."
 const ReportPrefix = "gosv: end "
 
 // Names of the virtio-serial ports of a machine; on a machine without them the
@@ -21,10 +21,13 @@ const (
 	PortStderr = "gosv.stderr" // its standard error
 )
 
-// Statuses of a machine that did not run its program to an end.
+// Statuses of a machine that did not run its program to an end: what docker
+// run has for its own failures. A report of StatusError with a panic field is a
+// bug of the kernel.
 const (
-	StatusError = 125 // the kernel could not start the program
-	StatusPanic = 124 // a bug of the kernel; the log has the report
+	StatusError     = 125 // the kernel itself failed
+	StatusNoExec    = 126 // the program cannot be executed
+	StatusNoProgram = 127 // there is no such program
 )
 
 // Report is how a machine ended.
