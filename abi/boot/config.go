@@ -28,6 +28,12 @@ type Config struct {
 	BootChart bool  // log when each step of the boot ended
 	Verbose   bool  // log what the kernel finds and does
 	ReadOnly  bool  // no tmpfs over the root
+
+	// Batch is a file in the guest with one command line a line, in this
+	// format; the kernel runs them one after the other, each as a new process,
+	// announces each with a line on its log and on the standard output
+	// ([BatchPrefix]), and ends with the last status. Args are not run then.
+	Batch string
 	Wall      int64 // wall clock at start, ns since the epoch; 0: ask the hardware
 
 	// Options are the words before "--" that this version does not know.
@@ -36,6 +42,11 @@ type Config struct {
 
 // ConfigPath is where an image keeps the configuration it was built with.
 const ConfigPath = "/.gosv/config"
+
+// BatchPrefix starts the line on the standard output that precedes the output
+// of command N of a batch ("@@ gosv batch N"), and, on the log, the line that
+// follows it ("@@ gosv batch N status=S").
+const BatchPrefix = "@@ gosv batch "
 
 // Merge returns c with what is unset taken from the image's configuration; the
 // environment is joined, with c's entries last.
@@ -52,6 +63,9 @@ func (c Config) Merge(image Config) Config {
 	}
 	if c.User == "" {
 		c.User = image.User
+	}
+	if c.Batch == "" {
+		c.Batch = image.Batch
 	}
 	c.ReadOnly = c.ReadOnly || image.ReadOnly
 	c.Options = append(append([]string(nil), image.Options...), c.Options...)
@@ -94,6 +108,7 @@ func (c Config) Format() string {
 	text("user", c.User)
 	text("workdir", c.Workdir)
 	text("argv0", c.Argv0)
+	text("batch", c.Batch)
 	for _, e := range c.Env {
 		word("env", e)
 	}
@@ -147,6 +162,8 @@ func Parse(line string) (Config, error) {
 			c.Workdir = value
 		case "argv0":
 			c.Argv0 = value
+		case "batch":
+			c.Batch = value
 		case "env":
 			c.Env = append(c.Env, value)
 		default:
