@@ -24,17 +24,17 @@ type Config struct {
 	Hostname string   // "gosv" if empty
 	User     string   // uid[:gid], root if empty
 
-	Strace    bool  // log every system call
-	BootChart bool  // log when each step of the boot ended
-	Verbose   bool  // log what the kernel finds and does
-	ReadOnly  bool  // no tmpfs over the root
+	Strace    bool // log every system call
+	BootChart bool // log when each step of the boot ended
+	Verbose   bool // log what the kernel finds and does
+	ReadOnly  bool // no tmpfs over the root
 
 	// Batch is a file in the guest with one command line a line, in this
 	// format; the kernel runs them one after the other, each as a new process,
 	// announces each with a line on its log and on the standard output
 	// ([BatchPrefix]), and ends with the last status. Args are not run then.
 	Batch string
-	Wall      int64 // wall clock at start, ns since the epoch; 0: ask the hardware
+	Wall  int64 // wall clock at start, ns since the epoch; 0: ask the hardware
 
 	// Options are the words before "--" that this version does not know.
 	Options []string
