@@ -1,0 +1,53 @@
+# gosv: `make` shows what there is.
+
+GO      ?= go
+BIN     := bin
+KERNEL  := $(BIN)/gosv-kernel.elf
+GOSV    := $(BIN)/gosv
+# -race needs cgo: on a machine without a C compiler the unit tests run without it.
+RACE    := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+TOOLENV := CGO_ENABLED=0
+
+.DEFAULT_GOAL := help
+.PHONY: help build kernel demo test unit guest lint bench docs clean setup fuzz
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+build: kernel ## build bin/gosv, with the kernel in it
+	$(TOOLENV) $(GO) build -trimpath -ldflags "-s -w" -o $(GOSV) ./cmd/gosv
+
+kernel: ## build the kernel, bin/gosv-kernel.elf
+	@mkdir -p $(BIN)
+	$(TOOLENV) $(GO) run ./host/mkkernel -o $(KERNEL)
+	$(TOOLENV) $(GO) run ./host/kernel/embed $(KERNEL)
+
+demo: ## install what is missing, build, and boot three programs
+	@GO="$(GO)" sh examples/demo.sh
+
+setup: ## install what the tests need (QEMU, compilers, Debian programs)
+	@sh test/setup.sh
+
+test: setup build unit guest ## all tests: unit tests with -race, then programs in the guest
+
+unit: ## unit tests on this machine
+	$(GO) test $(RACE) ./abi/... ./kernel/... ./host/... ./cmd/...
+
+guest: build ## programs in the guest: conformance, boots, Debian's programs
+	$(GO) test -count=1 -timeout 20m ./test/...
+
+lint: ## gofmt, go vet, staticcheck
+	@sh test/lint.sh
+
+bench: build ## measure gosv and Debian's cloud kernel side by side, into docs/benchmarks.md
+	@sh test/setup.sh
+	$(GO) run ./bench -o docs/benchmarks.md
+
+docs: ## write the generated documents
+	$(GO) run ./host/syscalldoc
+
+fuzz: ## run every fuzz target for a minute
+	@sh test/fuzz.sh
+
+clean: ## remove what was built
+	rm -rf $(BIN) build
