@@ -16,8 +16,14 @@ const ReportPrefix = "gosv: end "
 
 // Names of the virtio-serial ports of a machine; on a machine without them the
 // program's output goes to COM1 as the log does.
+//
+// Standard input has a port of its own because its end is told by the host
+// closing the port (VIRTIO_CONSOLE_PORT_OPEN with value 0), and QEMU discards
+// what the guest still writes to a port that the host has closed. On a machine
+// without that port, input comes from PortStdio and has no end.
 const (
-	PortStdio  = "gosv.stdio"  // the program's standard input and output
+	PortStdin  = "gosv.stdin"  // the program's standard input; the host closes it at end of file
+	PortStdio  = "gosv.stdio"  // its standard output
 	PortStderr = "gosv.stderr" // its standard error
 )
 
