@@ -1,0 +1,60 @@
+#!/bin/sh
+# Installs what the tests need beside Go: an emulator, compilers for the guest
+# programs, and the Debian programs that the application tests run. Quick and
+# without effect when everything is there. When not root it says the command.
+set -eu
+
+# package, and a file that shows that it is installed
+wanted='
+qemu-system-x86     /usr/bin/qemu-system-x86_64
+gcc                 /usr/bin/gcc
+g++                 /usr/bin/g++
+libc6-dev           /usr/include/stdio.h
+musl-tools          /usr/bin/musl-gcc
+busybox-static      /usr/bin/busybox
+openssl             /usr/bin/openssl
+sqlite3             /usr/bin/sqlite3
+lua5.4              /usr/bin/lua5.4
+perl                /usr/bin/perl
+python3             /usr/bin/python3
+gawk                /usr/bin/gawk
+jq                  /usr/bin/jq
+xz-utils            /usr/bin/xz
+bc                  /usr/bin/bc
+'
+
+[ "$(uname -m)" = x86_64 ] || { echo "test/setup.sh: the guest tests need an x86-64 machine" >&2; exit 1; }
+
+missing=
+while read -r package path; do
+	[ -n "$package" ] || continue
+	[ -e "$path" ] || missing="$missing $package"
+done <<LIST
+$wanted
+LIST
+# Debian's busybox and busybox-static put a program at the same path; only the
+# static one is of use to a test of a static busybox.
+case "$missing" in
+*busybox*) ;;
+*) if command -v dpkg >/dev/null && ! dpkg -s busybox-static >/dev/null 2>&1 && dpkg -s busybox >/dev/null 2>&1; then
+	missing="$missing busybox-static"
+fi ;;
+esac
+[ -n "$missing" ] || exit 0
+
+command="apt-get install -y --no-install-recommends$missing"
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "test/setup.sh: missing:$missing" >&2
+	echo "test/setup.sh: install them, on Debian with: sudo $command" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "installing:$missing"
+# An old package list is tried first: it saves a download when it still serves.
+$command >"$log" 2>&1 || { apt-get update >"$log" 2>&1 && $command >>"$log" 2>&1; } || {
+	tail -20 "$log" >&2
+	echo "test/setup.sh: failed: $command" >&2
+	exit 1
+}
