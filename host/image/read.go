@@ -1,0 +1,100 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/erofs/go-erofs"
+
+	"gosv/abi/boot"
+)
+
+// Image is an opened image.
+type Image struct {
+	fs.FS
+	Path string
+	Size int64
+	file *os.File
+}
+
+// ErrNotImage says that a file is no image.
+var ErrNotImage = errors.New("not a gosv image")
+
+// maxConfig is more than any configuration that the kernel would read.
+const maxConfig = 1 << 20
+
+// Open opens an image.
+func Open(name string) (*Image, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && (!st.Mode().IsRegular() || !IsImage(f)) {
+		err = ErrNotImage
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	fsys, err := erofs.Open(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%w: %v", ErrNotImage, err)
+	}
+	return &Image{fsys, name, st.Size(), f}, nil
+}
+
+// Close closes the image's file.
+func (m *Image) Close() error { return m.file.Close() }
+
+// Config reads the image's configuration; an image without one gives the zero value.
+func (m *Image) Config() (boot.Config, error) {
+	f, err := m.FS.Open(strings.TrimPrefix(boot.ConfigPath, "/"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return boot.Config{}, nil
+	}
+	if err != nil {
+		return boot.Config{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfig))
+	if err != nil {
+		return boot.Config{}, err
+	}
+	return boot.Parse(string(b))
+}
+
+// Name makes a path of the guest into one of the image's fs.FS.
+func Name(p string) string {
+	p = strings.TrimPrefix(path.Clean("/"+p), "/")
+	if p == "" {
+		return "."
+	}
+	return p
+}
+
+// Info is what the image knows of a file.
+type Info struct {
+	UID, GID uint32
+	Nlink    int
+	Rdev     uint32
+}
+
+// InfoOf gives the owner and so on of a file of an image.
+func InfoOf(fi fs.FileInfo) Info {
+	if s, ok := fi.Sys().(*erofs.Stat); ok {
+		return Info{s.UID, s.GID, s.Nlink, s.Rdev}
+	}
+	return Info{}
+}
+
+// Readlink gives the target of a symbolic link.
+func (m *Image) Readlink(name string) (string, error) {
+	return fs.ReadLink(m.FS, name)
+}

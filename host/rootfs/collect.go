@@ -1,0 +1,356 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gosv/host/elfdeps"
+)
+
+// Request is what an image is to be made of.
+type Request struct {
+	Program     string   // as the user named it
+	Args        []string // the program's arguments
+	Also        []string // further programs to put in, as named
+	Cwd         string   // the host's working directory
+	SearchPath  string   // $PATH
+	LibraryPath []string // LD_LIBRARY_PATH
+	Env         []string // the program's environment: for locales
+	Workdir     string   // in the guest; made if missing
+	Volumes     []Volume
+	ArgFiles    bool // copy the files that arguments name
+
+	Note func(format string, args ...any) // told what was done; may be nil
+}
+
+// Result is a collected program.
+type Result struct {
+	Tree  *Tree
+	Args  []string // path of the program in the guest, and its arguments
+	Argv0 string   // argv[0] when it is not Args[0]
+	ELF   string   // the ELF file that runs
+}
+
+// ArgFilesLimit is how much the files that arguments name may be together.
+const ArgFilesLimit = 64 << 20
+
+// Collect finds everything that a program needs.
+func Collect(q Request) (*Result, error) {
+	if q.Note == nil {
+		q.Note = func(string, ...any) {}
+	}
+	c := &collector{q: q, tree: NewTree(), deps: &elfdeps.Resolver{LibraryPath: q.LibraryPath}, done: map[string]bool{}}
+	program, err := FindProgram(q.Program, q.Cwd, q.SearchPath)
+	if err != nil {
+		return nil, err
+	}
+	res := &Result{Tree: c.tree, Args: append([]string{program}, q.Args...), Argv0: q.Program}
+	for depth := 0; depth < 4; depth++ {
+		words, ok := envScript(program)
+		if !ok {
+			break
+		}
+		if _, err := c.tree.AddHostPath(program); err != nil {
+			return nil, explain(err)
+		}
+		if program, err = FindProgram(words[0], q.Cwd, q.SearchPath); err != nil {
+			return nil, &NotFoundError{fmt.Sprintf("%s: its interpreter does not exist: %v", q.Program, err)}
+		}
+		q.Note("%s is run by %s", res.Args[0], program)
+		script := res.Args
+		res.Args = slices.Concat([]string{program}, words[1:], script)
+		res.Argv0 = words[0]
+	}
+	if res.ELF, err = c.program(program); err != nil {
+		return nil, err
+	}
+	for _, also := range q.Also {
+		p, err := FindProgram(also, q.Cwd, q.SearchPath)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := c.program(p); err != nil {
+			return nil, err
+		}
+	}
+	if q.ArgFiles {
+		c.argFiles(q.Args)
+	}
+	for _, v := range q.Volumes {
+		host := v.Host
+		if !filepath.IsAbs(host) {
+			host = filepath.Join(q.Cwd, host)
+		}
+		if err := c.tree.AddHost(host, v.Guest, CopyOptions{ReadOnly: v.ReadOnly}); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("volume %s: no such file or directory on the host", v.Host)
+			}
+			return nil, fmt.Errorf("volume %s: %w", v.Host, err)
+		}
+		q.Note("copied %s to %s", v.Host, v.Guest)
+	}
+	c.base()
+	if res.Argv0 == res.Args[0] {
+		res.Argv0 = ""
+	}
+	return res, nil
+}
+
+type collector struct {
+	q      Request
+	tree   *Tree
+	deps   *elfdeps.Resolver
+	interp string          // of the last dynamic program
+	glibc  bool            // a dynamic program of glibc is in
+	whole  []string        // directories that came whole
+	done   map[string]bool // recipes' paths and libraries that are in
+}
+
+// program adds a program with its libraries and what recipes name.
+func (c *collector) program(p string) (elf string, err error) {
+	cl, err := c.deps.Resolve(p)
+	if err != nil {
+		return "", explain(err)
+	}
+	files := []string{p, cl.ELF}
+	for _, s := range cl.Scripts {
+		files = append(files, s.Path, s.Interp)
+	}
+	if cl.Interp != "" {
+		files = append(files, cl.Interp)
+		c.interp = cl.Interp
+	}
+	libs := c.libs(cl.Libs)
+	for _, f := range files {
+		if _, err := c.tree.AddHostPath(f); err != nil {
+			return "", explain(err)
+		}
+	}
+	if cl.Interp != "" && !cl.Musl {
+		c.glibc = true
+		for _, l := range glibcLibs {
+			c.optionalLib(l, cl.ELF)
+		}
+	}
+	real, err := filepath.EvalSymlinks(cl.ELF)
+	if err != nil {
+		return "", explain(err)
+	}
+	// The libraries of modules may have recipes of their own: _ssl.so of Python needs libcrypto.so.
+	for n := -1; n != len(libs); {
+		n = len(libs)
+		for i := range recipes {
+			if r := &recipes[i]; r.applies(real, libs) {
+				libs = append(libs, c.recipe(r, cl.ELF)...)
+			}
+		}
+	}
+	if slices.ContainsFunc(libs, func(l string) bool { return strings.HasPrefix(filepath.Base(l), "ld-musl-") }) {
+		c.glibc = false
+	}
+	return cl.ELF, nil
+}
+
+func (c *collector) libs(libs []elfdeps.Lib) (paths []string) {
+	for _, l := range libs {
+		paths = append(paths, l.Path)
+		if c.done[l.Path] {
+			continue
+		}
+		c.done[l.Path] = true
+		if _, err := c.tree.AddHostPath(l.Path); err != nil {
+			c.q.Note("library %s: %v", l.Path, err)
+		}
+	}
+	return paths
+}
+
+// optionalLib adds a library by name if this machine has it.
+func (c *collector) optionalLib(name, program string) {
+	for _, dir := range append(slices.Clone(c.q.LibraryPath), multiarchDirs(program)...) {
+		p := filepath.Join(dir, name)
+		if libs, err := c.deps.ResolveLib(p, c.interp); err == nil {
+			if _, err := c.tree.AddHostPath(p); err == nil {
+				c.libs(libs)
+				return
+			}
+		}
+	}
+}
+
+func multiarchDirs(string) []string {
+	return []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+}
+
+// recipe copies what a recipe names and gives the libraries that its shared
+// objects need. A module whose library is missing is no error: the program may
+// never load it.
+func (c *collector) recipe(r *recipe, as string) (libs []string) {
+	var modules []string
+	for _, p := range r.files(as) {
+		if c.done[p] {
+			continue
+		}
+		c.done[p] = true
+		end, err := c.tree.AddHostPath(p)
+		if err != nil {
+			c.q.Note("%s: %v", p, err)
+			continue
+		}
+		skip := func(name string) bool { return matchAny(r.Skip, filepath.Base(name)) }
+		visit := func(name string, e *Entry) {
+			if e.IsRegular() && sharedObject(name) {
+				modules = append(modules, name)
+			}
+		}
+		if err := c.tree.AddHost(end, end, CopyOptions{SkipUnreadable: true, Skip: skip, Visit: visit}); err != nil {
+			c.q.Note("%s: %v", p, err)
+		}
+	}
+	c.links(modules)
+	for _, m := range modules {
+		l, err := c.deps.ResolveLib(m, c.interp)
+		if err != nil {
+			c.q.Note("module %s: %v", m, err)
+			continue
+		}
+		libs = append(libs, c.libs(l)...)
+	}
+	return libs
+}
+
+// links completes symbolic links of a recipe that lead out of its directories:
+// distributions link modules to /etc and /usr/share.
+func (c *collector) links([]string) {
+	for n := -1; n != len(c.tree.entries); {
+		n = len(c.tree.entries)
+		for _, e := range c.tree.Entries() {
+			if !e.IsSymlink() || c.done["link "+e.Path] {
+				continue
+			}
+			c.done["link "+e.Path] = true
+			target := e.Target
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(e.Path), target)
+			}
+			if st, err := os.Stat(target); err == nil && st.Mode().IsRegular() && c.tree.entries[c.tree.Resolve(target)] == nil {
+				c.tree.AddHostPath(target) //nolint:errcheck // a dangling link stays one
+			}
+		}
+	}
+}
+
+// argFiles copies the host files and directories that arguments name, together
+// no more than ArgFilesLimit.
+func (c *collector) argFiles(args []string) {
+	left := int64(ArgFilesLimit)
+	for _, a := range args {
+		names := []string{a}
+		if _, v, ok := strings.Cut(a, "="); ok {
+			names = append(names, v) // dd if=FILE, --file=FILE
+		}
+		for _, name := range names {
+			if name == "" || len(name) > 4095 || strings.ContainsAny(name, "\x00\n") {
+				continue
+			}
+			p := name
+			if !filepath.IsAbs(p) {
+				p = filepath.Join(c.q.Cwd, p)
+			}
+			st, err := os.Stat(p)
+			if err != nil || kernelDir(p) || !(st.Mode().IsRegular() || st.IsDir()) {
+				continue
+			}
+			if p = filepath.Clean(p); p == "/" {
+				continue // the guest's own root
+			}
+			before := c.tree.Size()
+			end, err := c.tree.AddHostPath(p)
+			if err == nil && st.IsDir() {
+				err = c.tree.AddHost(end, end, CopyOptions{SkipUnreadable: true, Limit: left, Skip: kernelDir,
+					Skipped: func(n string, e error) { c.q.Note("not copied: %s: %v", n, cause(e)) }})
+			} else if err == nil && st.Size() > left {
+				delete(c.tree.entries, end)
+				err = ErrLimit
+			}
+			if err != nil {
+				if errors.Is(err, ErrLimit) {
+					err = fmt.Errorf("the files that arguments name are more than %d MiB; give it with -v %s:%s", ArgFilesLimit>>20, p, p)
+				}
+				c.q.Note("not copied: %s: %v", name, err)
+				continue
+			}
+			left -= c.tree.Size() - before
+			if st.IsDir() {
+				c.whole = append(c.whole, end)
+			}
+			c.q.Note("copied %s, which an argument names", p)
+		}
+	}
+}
+
+// kernelDir tells directories whose content is the kernel's.
+func kernelDir(p string) bool {
+	for _, d := range []string{"/proc", "/sys", "/dev"} {
+		if p == d || strings.HasPrefix(p, d+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// base adds what every image has, where the user gave nothing of his own.
+func (c *collector) base() {
+	given := func(p string) bool {
+		if e := c.tree.Lookup(p); e != nil && !e.implied {
+			return true
+		}
+		for _, w := range c.whole {
+			if strings.HasPrefix(p, w+"/") {
+				return true
+			}
+		}
+		for _, v := range c.q.Volumes {
+			if p == v.Guest || strings.HasPrefix(p, v.Guest+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	host := slices.Clone(hostFiles)
+	if c.glibc {
+		host = append(host, glibcFiles...)
+		host = append(host, localeFiles(locales(c.q.Env))...)
+	}
+	for _, p := range host {
+		if given(p) {
+			continue
+		}
+		if end, err := c.tree.AddHostPath(p); err == nil {
+			if e := c.tree.Lookup(end); e != nil && e.IsDir() {
+				c.tree.AddHost(end, end, CopyOptions{SkipUnreadable: true}) //nolint:errcheck // as much as there is
+			}
+		}
+	}
+	for _, f := range made {
+		if !given(f.path) {
+			c.tree.AddData(f.path, 0o644, []byte(f.text))
+		}
+	}
+	for _, d := range dirs {
+		if !given(d.path) {
+			c.tree.AddDir(d.path, d.perm)
+		}
+	}
+	if c.q.Workdir != "" {
+		if e := c.tree.Lookup(c.tree.Resolve(c.q.Workdir)); e == nil {
+			c.tree.AddDir(c.q.Workdir, 0o755)
+		}
+	}
+}

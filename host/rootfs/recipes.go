@@ -1,0 +1,151 @@
+package rootfs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// recipe is what a program or a library opens by name, beside the libraries
+// that its ELF file tells: the modules of a language, tables, plug-ins.
+type recipe struct {
+	// Programs are patterns for the base name of the program's real file
+	// (/usr/bin/python3 -> python3.11), Libs for the names of needed libraries.
+	Programs, Libs []string
+	// Paths are patterns (path.Match) of host files and directories to copy as
+	// they are. What does not exist is left out.
+	Paths []string
+	// Skip are patterns for the base names of directories that are left out.
+	Skip []string
+	// Beside is what to copy relative to the directory of the program as it was
+	// named: a Python virtual environment, a node_modules directory.
+	Beside []string
+	// BesideIf is a file, relative in the same way, that must exist for Beside.
+	BesideIf string
+}
+
+const multiarch = "/usr/lib/x86_64-linux-gnu"
+
+var recipes = []recipe{
+	{
+		Programs: []string{"python[0-9]*", "python", "pypy3*"}, Libs: []string{"libpython*.so*"},
+		Paths: []string{"/usr/lib/python[0-9]*", "/usr/local/lib/python[0-9]*", "/etc/python[0-9]*",
+			"/usr/lib64/python[0-9]*", "/usr/share/zoneinfo/tzdata.zi"},
+		Skip:   []string{"test", "tests", "idlelib", "idle_test", "turtledemo", "ensurepip", "lib2to3", "config-[0-9]*-*"},
+		Beside: []string{"../pyvenv.cfg", "../lib", "../lib64"}, BesideIf: "../pyvenv.cfg",
+	},
+	{
+		Programs: []string{"perl", "perl5*"}, Libs: []string{"libperl.so*"},
+		Paths: []string{"/etc/perl", "/usr/share/perl", "/usr/share/perl5", multiarch + "/perl", multiarch + "/perl5",
+			multiarch + "/perl-base", "/usr/local/share/perl", "/usr/local/lib/x86_64-linux-gnu/perl", "/usr/lib64/perl5", "/usr/lib/perl5"},
+		Skip: []string{"Unicode", "pod"},
+	},
+	{
+		Programs: []string{"lua", "lua5.*", "luajit*"}, Libs: []string{"liblua*.so*"},
+		Paths: []string{"/usr/share/lua", "/usr/local/share/lua", "/usr/local/lib/lua", multiarch + "/lua", "/usr/lib64/lua", "/usr/share/luajit-*"},
+	},
+	{
+		Programs: []string{"ruby", "ruby[0-9]*"}, Libs: []string{"libruby*.so*"},
+		Paths: []string{"/usr/lib/ruby", "/usr/share/ruby", multiarch + "/ruby", "/var/lib/gems", "/usr/share/rubygems-integration", "/usr/local/lib/ruby"},
+	},
+	{
+		Programs: []string{"node", "nodejs"}, Libs: []string{"libnode.so*"},
+		Paths: []string{"/usr/share/nodejs", multiarch + "/nodejs", "/usr/share/node_modules", "/usr/lib/node_modules"},
+		Skip:  []string{"npm", "corepack"},
+	},
+	{
+		Programs: []string{"php", "php[0-9]*", "php-cgi*"}, Libs: []string{"libphp*.so*"},
+		Paths: []string{"/etc/php", "/usr/lib/php", "/usr/share/php", "/usr/lib64/php"},
+	},
+	{
+		Programs: []string{"gawk*"},
+		Paths:    []string{"/usr/share/awk", multiarch + "/gawk", "/usr/lib64/gawk"},
+	},
+	{
+		Programs: []string{"tclsh*", "wish*", "expect"}, Libs: []string{"libtcl*.so*"},
+		Paths: []string{"/usr/share/tcltk", "/usr/lib/tcltk", multiarch + "/tcltk"},
+	},
+	{
+		Programs: []string{"openssl"}, Libs: []string{"libcrypto.so*"},
+		Paths: []string{multiarch + "/ossl-modules", multiarch + "/engines-*", "/usr/lib64/ossl-modules", "/usr/lib64/engines-*",
+			"/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"},
+	},
+	{
+		Libs: []string{"libssl.so*", "libgnutls.so*"},
+		Paths: []string{"/etc/ssl/certs/ca-certificates.crt", "/usr/lib/ssl/certs", "/usr/lib/ssl/cert.pem",
+			"/etc/pki/tls/certs/ca-bundle.crt"},
+	},
+	{
+		Libs:  []string{"libtinfo.so*", "libncurses*.so*"},
+		Paths: []string{"/lib/terminfo", "/etc/terminfo"},
+	},
+	{
+		Libs:  []string{"libmagic.so*"},
+		Paths: []string{"/etc/magic", "/usr/share/misc/magic.mgc", "/usr/share/file/magic.mgc", "/usr/lib/file"},
+	},
+	{
+		Programs: []string{"iconv"}, Libs: []string{"libunistring-iconv.so*"},
+		Paths: []string{multiarch + "/gconv", "/usr/lib64/gconv"},
+	},
+	{
+		Programs: []string{"nginx"},
+		Paths: []string{"/etc/nginx", "/usr/share/nginx", "/usr/lib/nginx", "/var/www/html", "/var/log/nginx", "/var/lib/nginx",
+			"/etc/ssl/openssl.cnf"},
+	},
+	{
+		Programs: []string{"vim*"},
+		Paths:    []string{"/usr/share/vim", "/etc/vim"},
+	},
+}
+
+func matchAny(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, _ := filepath.Match(p, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// applies tells whether a recipe is for a program with these libraries.
+func (r *recipe) applies(program string, libs []string) bool {
+	if matchAny(r.Programs, filepath.Base(program)) {
+		return true
+	}
+	for _, l := range libs {
+		if matchAny(r.Libs, filepath.Base(l)) {
+			return true
+		}
+	}
+	return false
+}
+
+// files lists the host files that a recipe names and that exist. As is the
+// program as it was named, links not followed.
+func (r *recipe) files(as string) []string {
+	var list []string
+	for _, p := range r.Paths {
+		m, _ := filepath.Glob(p)
+		list = append(list, m...)
+	}
+	dir := filepath.Dir(as)
+	if r.BesideIf != "" {
+		if _, err := os.Stat(filepath.Join(dir, r.BesideIf)); err != nil {
+			return list
+		}
+	}
+	for _, p := range r.Beside {
+		p = filepath.Join(dir, p)
+		if _, err := os.Stat(p); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// sharedObject tells a file that is opened with dlopen(3), so that its own
+// libraries are needed too.
+func sharedObject(name string) bool {
+	base := filepath.Base(name)
+	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasSuffix(base, ".node")
+}
