@@ -10,6 +10,7 @@
 package virtio
 
 import (
+	"cmp"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -104,6 +105,11 @@ type Transport interface {
 // A Device is a virtio device under a driver.
 type Device struct {
 	Transport
+
+	// WantVectors is how many interrupt vectors Start asks for; 0 means two: one
+	// for configuration changes, one for the queues.
+	WantVectors int
+
 	accepted uint64
 	queues   []*Queue
 	mem      ringMemory
@@ -139,7 +145,7 @@ func (d *Device) Has(features uint64) bool { return d.accepted&features == featu
 // Start enables the queues and lets the device run (section 3.1.1, steps 7 and
 // 8). config, which may be nil, is called when the configuration changed.
 func (d *Device) Start(config func()) error {
-	vectors := d.Vectors(1 + len(d.queues))
+	vectors := d.Vectors(min(cmp.Or(d.WantVectors, 2), 1+len(d.queues)))
 	if vectors < 1 {
 		d.SetStatus(StatusFailed)
 		return unix.EIO
