@@ -1,0 +1,127 @@
+package tty
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/vfs"
+)
+
+// Device numbers (Documentation/admin-guide/devices.txt).
+var (
+	TTYDev     = unix.Mkdev(5, 0) // /dev/tty
+	ConsoleDev = unix.Mkdev(5, 1) // /dev/console
+)
+
+// Options say which of the host's streams are a terminal: the boot option
+// "tty=COLSxROWS[:FDS]", for example tty=80x24, or tty=80x24:02 where the
+// standard output is a pipe.
+type Options struct {
+	Cols, Rows int
+	TTY        [3]bool // standard input, output, error
+}
+
+// ParseOptions reads the value of the option; anything wrong with it counts as
+// no terminal at all.
+func ParseOptions(s string) (o Options, ok bool) {
+	size, fds, some := strings.Cut(s, ":")
+	if !some {
+		fds = "012"
+	}
+	cols, rows, _ := strings.Cut(size, "x")
+	c, err1 := strconv.ParseUint(cols, 10, 16)
+	r, err2 := strconv.ParseUint(rows, 10, 16)
+	if err1 != nil || err2 != nil {
+		return Options{}, false
+	}
+	o.Cols, o.Rows = int(c), int(r)
+	for _, fd := range []byte(fds) {
+		if fd < '0' || fd > '2' {
+			return Options{}, false
+		}
+		o.TTY[fd-'0'] = true
+	}
+	return o, true
+}
+
+// A Console is the three standard streams of the machine.
+type Console struct {
+	Terminal *Terminal // nil when no stream is a terminal
+	ports    [3]Port
+	tty      [3]bool
+	streams  [3]*streamInode
+}
+
+// NewConsole makes the streams of three ports, which may be the same one. signal
+// is NewTerminal's.
+func NewConsole(in, out, err Port, o Options, signal func(group, sig int)) *Console {
+	c := &Console{ports: [3]Port{in, out, err}, tty: o.TTY}
+	if o.TTY != [3]bool{} {
+		// The terminal writes to whichever stream is one; echo has no place
+		// where only the input is.
+		screen := Port(nowhere{in})
+		if o.TTY[1] {
+			screen = out
+		} else if o.TTY[2] {
+			screen = err
+		}
+		c.Terminal = NewTerminal(in, screen, o.Cols, o.Rows, signal)
+	}
+	c.streams[0] = &streamInode{ino: 1, impl: &source{port: in}}
+	c.streams[1] = &streamInode{ino: 2, impl: &sink{port: out}}
+	c.streams[2] = c.streams[1]
+	if err != out {
+		c.streams[2] = &streamInode{ino: 3, impl: &sink{port: err}}
+	}
+	return c
+}
+
+// Files returns the files for descriptors 0, 1 and 2. open opens a path as the
+// first process would: terminals are /dev/console, so that ttyname(3) finds them.
+func (c *Console) Files(open func(path string, flags uint32) (*vfs.File, error)) ([3]*vfs.File, error) {
+	var files [3]*vfs.File
+	for fd := range files {
+		switch {
+		case c.tty[fd]:
+			f, err := open("/dev/console", unix.O_RDWR|unix.O_NOCTTY)
+			if err != nil {
+				return files, err
+			}
+			files[fd] = f
+		case fd == 0:
+			files[fd] = c.streams[fd].open(unix.O_RDONLY)
+		default:
+			files[fd] = c.streams[fd].open(unix.O_WRONLY)
+		}
+	}
+	return files, nil
+}
+
+// OpenDevice is the open of /dev/console and, with tty, of /dev/tty: the
+// terminal. Without one /dev/tty does not exist (ENXIO), and the console is
+// where standard error goes.
+func (c *Console) OpenDevice(tty bool) (vfs.FileImpl, error) {
+	switch {
+	case c.Terminal != nil:
+		return c.Terminal.Open()
+	case tty:
+		return nil, unix.ENXIO
+	}
+	return c.streams[2].impl, nil
+}
+
+// Flush blocks until the host has all that the program wrote.
+func (c *Console) Flush() {
+	if c.Terminal != nil {
+		c.Terminal.Flush()
+	}
+	c.ports[1].Flush()
+	c.ports[2].Flush()
+}
+
+// nowhere is a port whose output is dropped.
+type nowhere struct{ Port }
+
+func (nowhere) Write(p []byte) int { return len(p) }
+func (nowhere) Flush()             {}
