@@ -1,0 +1,374 @@
+package vfs
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/mm"
+	"gosv/kernel/wait"
+)
+
+// IO modifies a transfer (preadv2(2), setrlimit(2)).
+type IO struct {
+	Append  bool  // RWF_APPEND
+	NoWait  bool  // RWF_NOWAIT: EAGAIN instead of blocking
+	Limited bool  // Limit holds
+	Limit   int64 // RLIMIT_FSIZE: EFBIG beyond, and the caller sends SIGXFSZ
+}
+
+// current as an offset is the position of the file.
+const current = -1
+
+// Read is read(2): from the current position, blocking unless O_NONBLOCK. An
+// interrupted read returns linux.ERESTARTSYS.
+func (f *File) Read(s *wait.Sleeper, dst *mm.Buf) (int64, error) {
+	return f.ReadOpts(s, dst, current, IO{})
+}
+
+// ReadAt is pread(2).
+func (f *File) ReadAt(s *wait.Sleeper, dst *mm.Buf, off int64) (int64, error) {
+	if off < 0 {
+		return 0, unix.EINVAL
+	}
+	return f.ReadOpts(s, dst, off, IO{})
+}
+
+// ReadOpts is preadv2(2): off -1 is the current position.
+func (f *File) ReadOpts(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, error) {
+	if !f.readable {
+		return 0, unix.EBADF
+	}
+	if f.seekable {
+		if off != current {
+			return f.impl.Read(f, dst, off)
+		}
+		f.posMu.Lock()
+		n, err := f.impl.Read(f, dst, f.pos)
+		if n > 0 {
+			atomic.StoreInt64(&f.pos, f.pos+n)
+		}
+		f.posMu.Unlock()
+		return n, err
+	}
+	if off != current {
+		return 0, unix.ESPIPE
+	}
+	n, err := f.impl.Read(f, dst, 0)
+	if err != unix.EAGAIN {
+		return n, err
+	}
+	if n > 0 {
+		return n, nil
+	}
+	if o.NoWait || s == nil || f.Nonblocking() {
+		return 0, unix.EAGAIN
+	}
+	w := newBlocked(s, wait.Readable|wait.RdHup)
+	defer w.free()
+	q := f.impl.Queue()
+	if q == nil {
+		return 0, unix.EAGAIN
+	}
+	s.Clear()
+	q.Add(&w.Waiter)
+	for {
+		n, err = f.impl.Read(f, dst, 0)
+		if n > 0 && err == unix.EAGAIN {
+			err = nil
+		}
+		if err != unix.EAGAIN {
+			break
+		}
+		if s.Sleep(0) == wait.Interrupted {
+			err = linux.ERESTARTSYS
+			break
+		}
+	}
+	q.Remove(&w.Waiter)
+	return n, err
+}
+
+// Write is write(2): to the current position or with O_APPEND to the end,
+// blocking until all is written unless O_NONBLOCK. What was written before an
+// error or a signal counts.
+func (f *File) Write(s *wait.Sleeper, src *mm.Buf) (int64, error) {
+	return f.WriteOpts(s, src, current, IO{})
+}
+
+// WriteAt is pwrite(2), which with O_APPEND appends all the same.
+func (f *File) WriteAt(s *wait.Sleeper, src *mm.Buf, off int64) (int64, error) {
+	if off < 0 {
+		return 0, unix.EINVAL
+	}
+	return f.WriteOpts(s, src, off, IO{})
+}
+
+// WriteOpts is pwritev2(2): off -1 is the current position.
+func (f *File) WriteOpts(s *wait.Sleeper, src *mm.Buf, off int64, o IO) (int64, error) {
+	if !f.writable {
+		return 0, unix.EBADF
+	}
+	if !f.seekable {
+		if off != current {
+			return 0, unix.ESPIPE
+		}
+		return f.writeStream(s, src, o)
+	}
+	at := off == current
+	if at {
+		f.posMu.Lock()
+		off = f.pos
+	}
+	n, end, err := f.writeSeekable(src, off, o)
+	if at {
+		if n > 0 {
+			atomic.StoreInt64(&f.pos, end)
+		}
+		f.posMu.Unlock()
+	}
+	if n > 0 {
+		err = nil
+		if f.flags.Load()&unix.O_DSYNC != 0 {
+			err = f.impl.Sync(f)
+		}
+	}
+	return n, err
+}
+
+// writeSeekable writes until src is empty or something fails; end is the offset
+// behind the last byte.
+func (f *File) writeSeekable(src *mm.Buf, off int64, o IO) (n, end int64, err error) {
+	a, canAppend := f.impl.(Appender)
+	if canAppend && (o.Append || f.flags.Load()&unix.O_APPEND != 0) {
+		if o.Limited && src.Len() != 0 {
+			var st Stat
+			if err := f.inode.Stat(&st); err != nil {
+				return 0, 0, err
+			}
+			if !limit(src, st.Size, o.Limit) {
+				return 0, 0, unix.EFBIG
+			}
+		}
+		return a.Append(f, src)
+	}
+	if canAppend && o.Limited && src.Len() != 0 && !limit(src, off, o.Limit) {
+		return 0, 0, unix.EFBIG
+	}
+	n, err = f.impl.Write(f, src, off)
+	return n, off + n, err
+}
+
+// limit shortens src to what may be written at off; false if that is nothing.
+func limit(src *mm.Buf, off, max int64) bool {
+	if off >= max {
+		return false
+	}
+	if int64(src.Len()) > max-off {
+		src.Limit(int(max - off))
+	}
+	return true
+}
+
+func (f *File) writeStream(s *wait.Sleeper, src *mm.Buf, o IO) (int64, error) {
+	total, err := f.impl.Write(f, src, 0)
+	if err != unix.EAGAIN && (err != nil || src.Len() == 0 || total == 0) {
+		return partial(total, err)
+	}
+	if o.NoWait || s == nil || f.Nonblocking() {
+		return partial(total, unix.EAGAIN)
+	}
+	q := f.impl.Queue()
+	if q == nil {
+		return partial(total, unix.EAGAIN)
+	}
+	w := newBlocked(s, wait.Writable)
+	defer w.free()
+	s.Clear()
+	q.Add(&w.Waiter)
+	for {
+		var n int64
+		n, err = f.impl.Write(f, src, 0)
+		total += n
+		if err == nil && (src.Len() == 0 || n == 0) || err != nil && err != unix.EAGAIN {
+			break
+		}
+		if err == nil {
+			continue
+		}
+		if s.Sleep(0) == wait.Interrupted {
+			err = linux.ERESTARTSYS
+			break
+		}
+	}
+	q.Remove(&w.Waiter)
+	return partial(total, err)
+}
+
+// partial is how a transfer ends that did something before it failed.
+func partial(n int64, err error) (int64, error) {
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
+}
+
+// blocked is the registration of a thread that waits in read or write.
+type blocked struct {
+	wait.Waiter
+	s *wait.Sleeper
+}
+
+var blockedPool = sync.Pool{New: func() any {
+	w := new(blocked)
+	w.Notify = func(wait.Events) { w.s.Wake() }
+	return w
+}}
+
+func newBlocked(s *wait.Sleeper, mask wait.Events) *blocked {
+	w := blockedPool.Get().(*blocked)
+	w.s, w.Mask = s, mask
+	return w
+}
+
+func (w *blocked) free() {
+	w.s = nil
+	blockedPool.Put(w)
+}
+
+// WaitFor blocks until f is ready for one of the events, Err or Hup.
+func (f *File) WaitFor(s *wait.Sleeper, ev wait.Events) error {
+	q := f.Queue()
+	if q == nil {
+		return nil
+	}
+	return WaitUntil(s, q, ev, func() bool { return f.Readiness()&(ev|wait.Err|wait.Hup) != 0 })
+}
+
+// WaitUntil blocks until the condition holds, which is asked for again after each
+// event of the queue; linux.ERESTARTSYS if a signal comes.
+func WaitUntil(s *wait.Sleeper, q *wait.Queue, ev wait.Events, condition func() bool) error {
+	if condition() {
+		return nil
+	}
+	if s == nil {
+		return unix.EAGAIN
+	}
+	w := newBlocked(s, ev)
+	defer w.free()
+	s.Clear()
+	q.Add(&w.Waiter)
+	defer q.Remove(&w.Waiter)
+	for !condition() {
+		if s.Sleep(0) == wait.Interrupted {
+			return linux.ERESTARTSYS
+		}
+	}
+	return nil
+}
+
+// Seek is lseek(2).
+func (f *File) Seek(off int64, whence int) (int64, error) {
+	if f.pathOnly {
+		return 0, unix.EBADF
+	}
+	if !f.seekable {
+		return 0, unix.ESPIPE
+	}
+	f.posMu.Lock()
+	defer f.posMu.Unlock()
+	pos, err := f.impl.Seek(f, off, whence)
+	if err == nil {
+		atomic.StoreInt64(&f.pos, pos)
+	}
+	return pos, err
+}
+
+// ReadDir emits the entries from the current position on, and moves it behind
+// the last one that emit took (returned true for).
+func (f *File) ReadDir(emit func(Dirent) bool) error {
+	if f.pathOnly {
+		return unix.EBADF
+	}
+	f.posMu.Lock()
+	defer f.posMu.Unlock()
+	return f.impl.ReadDir(f, f.pos, func(e Dirent) bool {
+		if !emit(e) {
+			return false
+		}
+		atomic.StoreInt64(&f.pos, e.Off)
+		return true
+	})
+}
+
+// Sync is fsync(2).
+func (f *File) Sync() error {
+	if f.pathOnly {
+		return unix.EBADF
+	}
+	return f.impl.Sync(f)
+}
+
+// Ioctl passes an ioctl(2) to the file.
+func (f *File) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
+	if f.pathOnly {
+		return 0, unix.EBADF
+	}
+	return f.impl.Ioctl(as, cmd, arg)
+}
+
+// Allocate is fallocate(2). limit is RLIMIT_FSIZE.
+func (f *File) Allocate(mode uint32, off, n, limit int64) error {
+	if f.pathOnly || !f.writable {
+		return unix.EBADF
+	}
+	switch f.inode.Mode() & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFIFO:
+		return unix.ESPIPE
+	case unix.S_IFDIR:
+		return unix.EISDIR
+	default:
+		return unix.ENODEV
+	}
+	if off < 0 || n <= 0 {
+		return unix.EINVAL
+	}
+	if off > maxOffset-n || mode&unix.FALLOC_FL_KEEP_SIZE == 0 && off+n > limit {
+		return unix.EFBIG
+	}
+	a := SetAttr{}
+	if f.creds != nil {
+		if clearPrivileges(f.creds, f.inode, &a); a.Mask != 0 {
+			f.inode.SetAttr(&a)
+		}
+	}
+	return f.inode.Allocate(mode, off, n)
+}
+
+// DropPrivileges clears the set-user-ID and set-group-ID bits as a write does;
+// file systems call it from Write where Mode has them.
+func (f *File) DropPrivileges() {
+	if f.creds == nil {
+		return
+	}
+	var a SetAttr
+	if clearPrivileges(f.creds, f.inode, &a); a.Mask != 0 {
+		f.inode.SetAttr(&a)
+	}
+}
+
+// UpdatesAtime reports whether a read is to be noted in the access time, and
+// whether only when the old one is no later than the last change or a day old
+// (relatime, mount(8)).
+func (f *File) UpdatesAtime() (update, relative bool) {
+	if f.flags.Load()&unix.O_NOATIME != 0 || f.path.Mount == nil {
+		return false, false
+	}
+	m := f.path.Mount.Flags()
+	if m&(unix.MS_NOATIME|unix.MS_RDONLY) != 0 {
+		return false, false
+	}
+	return true, m&unix.MS_STRICTATIME == 0
+}
