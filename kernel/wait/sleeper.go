@@ -136,12 +136,13 @@ func (s *Sleeper) park(stop uint32) {
 func commitPark(g goport.G, arg unsafe.Pointer) bool {
 	s := (*Sleeper)(arg)
 	s.g = g
+	state := (*uint32)(unsafe.Pointer(&s.state))
 	for {
-		old := s.state.Load()
+		old := *state
 		if old&s.stop != 0 {
 			return false
 		}
-		if s.state.CompareAndSwap(old, old|parked) {
+		if goport.CompareAndSwap(state, old, old|parked) {
 			return true
 		}
 	}
