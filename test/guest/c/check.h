@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -97,7 +98,8 @@ static void skip(const char *name, const char *why)
 __attribute__((unused))
 static void work_dir(void)
 {
-	static char path[] = "/tmp/gosv-guest-XXXXXX";
+	static char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/guest-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(path) || chdir(path) != 0) {
 		report(0, "work_dir", "errno %d", errno);
 		exit(1);
@@ -145,7 +147,7 @@ static void sleep_ms(long ms)
 		;
 }
 
-// done ends the program and removes the working directory.
+// done ends the program: its status is the number of failures.
 __attribute__((noreturn, unused))
 static void done(void)
 {

@@ -1,0 +1,15 @@
+// Command crash ends by a panic in a goroutine: status 2, with a traceback.
+package main
+
+import "fmt"
+
+func main() {
+	fmt.Println("before")
+	done := make(chan bool)
+	go func() {
+		var m map[string]int
+		m["x"] = 1
+		done <- true
+	}()
+	<-done
+}
