@@ -1,0 +1,52 @@
+// Package kernel holds the kernel's ELF file inside the tool, and reads what the tool must know of such a file.
+package kernel
+
+import (
+	"debug/elf"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// The directory is embedded, not the file, so that the tool compiles before
+// the kernel was built.
+//
+//go:embed embedded
+var files embed.FS
+
+// ErrMissing says that the tool was built without a kernel.
+var ErrMissing = errors.New("this gosv was built without its kernel; build it with \"make build\", or give one with --kernel FILE")
+
+// ELF gives the embedded kernel.
+func ELF() ([]byte, error) {
+	b, err := files.ReadFile("embedded/gosv-kernel.elf")
+	if err != nil {
+		return nil, ErrMissing
+	}
+	return b, nil
+}
+
+// MemoryEnd gives the first physical address behind a kernel in memory: what
+// the kernel file itself takes.
+func MemoryEnd(name string) (uint64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	e, err := elf.NewFile(f)
+	if err != nil {
+		return 0, fmt.Errorf("%s: not a kernel: %w", name, err)
+	}
+	if e.Machine != elf.EM_X86_64 && e.Machine != elf.EM_386 || e.Type != elf.ET_EXEC {
+		return 0, fmt.Errorf("%s: not a kernel for x86-64", name)
+	}
+	var end uint64
+	for _, p := range e.Progs {
+		if p.Type == elf.PT_LOAD {
+			end = max(end, p.Paddr+p.Memsz)
+		}
+	}
+	return end, nil
+}
