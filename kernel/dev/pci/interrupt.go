@@ -3,6 +3,8 @@ package pci
 import (
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"gosv/kernel/dev/iomem"
 	"gosv/kernel/goport"
 )
@@ -48,8 +50,8 @@ func (d *Device) EnableMSIX(want int) int {
 	m := &msix{cap: c, table: table}
 	d.Write(c+msixControl, control|msixEnable|msixMaskAll)
 	for i := range uint32(n) {
-		irq, addr, data := newMSI()
-		if irq == nil {
+		irq, addr, data, err := newMSI()
+		if err != nil {
 			break
 		}
 		table.Store32(i*entrySize+entryAddress, uint32(addr))
@@ -81,16 +83,10 @@ func (d *Device) ServeMSIX(vector int, f func()) {
 }
 
 // newMSI allocates a message: the interrupt, and what the device writes where.
-var newMSI = func() (waiter, uint64, uint32) {
-	irq, addr, data := goport.NewMSI()
-	if irq == nil {
-		return nil, 0, 0
-	}
-	return irq, addr, data
-}
+var newMSI = func() (waiter, uint64, uint32, error) { return goport.NewMSI() }
 
 // newLine opens an interrupt line of the I/O APIC, level-triggered.
-var newLine = func(gsi int) waiter { return goport.NewInterrupt(gsi) }
+var newLine = func(gsi int) (waiter, error) { return goport.NewInterrupt(gsi, true) }
 
 // lines are the interrupt lines that are served. Devices share them: each one's
 // handler looks whether its device raised the line, and lowers it.
@@ -118,11 +114,12 @@ func (d *Device) gsi() int {
 // HasLine reports whether the device can interrupt without messages.
 func (d *Device) HasLine() bool { return d.gsi() != 0 }
 
-// ServeLine calls f for each interrupt on the device's line.
-func (d *Device) ServeLine(f func()) {
+// ServeLine calls f for each interrupt on the device's line. ENODEV: there is
+// none.
+func (d *Device) ServeLine(f func()) error {
 	gsi := d.gsi()
 	if gsi == 0 {
-		return
+		return unix.ENODEV
 	}
 	d.Write(regCommand, d.Read(regCommand)&0xffff&^commandINTxDisable)
 	lines.mu.Lock()
@@ -132,14 +129,17 @@ func (d *Device) ServeLine(f func()) {
 		l.mu.Lock()
 		l.handlers = append(l.handlers, f)
 		l.mu.Unlock()
-		return
+		return nil
+	}
+	irq, err := newLine(gsi)
+	if err != nil {
+		return err
 	}
 	l = &line{handlers: []func(){f}}
 	if lines.byGSI == nil {
 		lines.byGSI = map[int]*line{}
 	}
 	lines.byGSI[gsi] = l
-	irq := newLine(gsi)
 	go func() {
 		for {
 			irq.Wait()
@@ -151,4 +151,5 @@ func (d *Device) ServeLine(f func()) {
 			}
 		}
 	}()
+	return nil
 }

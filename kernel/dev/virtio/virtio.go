@@ -90,7 +90,7 @@ type Transport interface {
 	Notify(i int)
 
 	// Serve starts a goroutine that calls f for each interrupt of the vector.
-	Serve(vector int, f func(Cause))
+	Serve(vector int, f func(Cause)) error
 
 	// ReadConfig and WriteConfig access the device-specific configuration,
 	// with the widths that section 4.2.2.2 wants when b is 1, 2, 4 or 8
@@ -163,7 +163,7 @@ func (d *Device) Start(config func()) error {
 		}
 	}
 	for v, queues := range served {
-		d.Serve(v, func(c Cause) {
+		err := d.Serve(v, func(c Cause) {
 			if c&CauseConfig != 0 {
 				if d.Status()&StatusNeedsReset != 0 {
 					d.broken.Store(true)
@@ -180,6 +180,10 @@ func (d *Device) Start(config func()) error {
 				}
 			}
 		})
+		if err != nil {
+			d.SetStatus(StatusFailed)
+			return err
+		}
 	}
 	d.SetStatus(StatusAcknowledge | StatusDriver | StatusFeaturesOK | StatusDriverOK)
 	return nil

@@ -109,10 +109,11 @@ func (c *Console) start() error {
 		rx, tx := queueNumbers(i)
 		s := &c.slots[i]
 		var err error
+		// One vector is for all queues, so one handler for both of a port.
 		if s.rx, err = c.dev.NewQueue(rx, virtio.QueueConfig{Size: rxBuffers, Handler: func() { c.serve(i) }}); err != nil {
 			return err
 		}
-		if s.tx, err = c.dev.NewQueue(tx, virtio.QueueConfig{Size: txChains, Handler: func() { c.serve(i) }}); err != nil {
+		if s.tx, err = c.dev.NewQueue(tx, virtio.QueueConfig{Size: txChains}); err != nil {
 			return err
 		}
 		s.tx.MaskInterrupts()
@@ -253,6 +254,9 @@ func (c *Console) handle(b []byte) {
 		if !s.added {
 			s.added = true
 			c.send(id, eventPortReady, 1)
+			if s.port != nil { // it was removed and comes again
+				c.send(id, eventPortOpen, 1)
+			}
 		}
 	case eventPortRemove:
 		s.added, s.open = false, false

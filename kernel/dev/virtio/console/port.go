@@ -44,6 +44,18 @@ type Port struct {
 	first, nChains   int
 	segments         []virtio.Segment
 	wanted           bool // somebody waits for room, or for the end
+
+	events wait.Events // happened since the lock was taken
+}
+
+// unlock releases mu and tells the queue what happened meanwhile.
+func (p *Port) unlock() {
+	ev := p.events
+	p.events = 0
+	p.mu.Unlock()
+	if ev != 0 {
+		p.queue.Notify(ev)
+	}
 }
 
 type received struct {
@@ -72,7 +84,7 @@ func (p *Port) bind(rx, tx *virtio.Queue, open bool) {
 	if p.posted {
 		p.post()
 	}
-	p.mu.Unlock()
+	p.unlock()
 	if open {
 		p.setOpen(true)
 	}
@@ -86,13 +98,12 @@ func (p *Port) setOpen(open bool) {
 		p.opened = true
 		p.transmit()
 	}
-	ev := wait.Readable | wait.Writable
+	p.events |= wait.Readable | wait.Writable
 	if p.gone() {
 		p.sent = p.head // nobody reads it
-		ev |= wait.Hup
+		p.events |= wait.Hup
 	}
-	p.mu.Unlock()
-	p.queue.Notify(ev)
+	p.unlock()
 }
 
 // gone says that the host closed the port after having had it open.
@@ -101,23 +112,16 @@ func (p *Port) gone() bool { return p.opened && !p.open }
 // serve handles an interrupt.
 func (p *Port) serve() {
 	p.mu.Lock()
-	ev := p.collect()
-	before := p.tail
+	p.collect()
 	p.transmit()
-	if p.wanted && p.tail != before {
-		ev |= wait.Writable
-	}
-	p.mu.Unlock()
-	if ev != 0 {
-		p.queue.Notify(ev)
-	}
+	p.unlock()
 }
 
 // Read takes up to len(b) bytes that came from the host; eof says that nothing
 // will come any more.
 func (p *Port) Read(b []byte) (n int, eof bool) {
 	p.mu.Lock()
-	ev := p.collect()
+	p.collect()
 	for n < len(b) && p.nGot > 0 {
 		r := &p.got[0]
 		k := copy(b[n:], p.rxMem[r.buffer].Bytes()[r.off:r.off+r.n])
@@ -134,26 +138,15 @@ func (p *Port) Read(b []byte) (n int, eof bool) {
 		p.rx.Kick()
 	}
 	eof = n == 0 && p.nGot == 0 && p.gone()
-	p.mu.Unlock()
-	if ev != 0 {
-		p.queue.Notify(ev)
-	}
+	p.unlock()
 	return n, eof
 }
 
 // Buffered returns how many bytes Read would find.
 func (p *Port) Buffered() int {
 	p.mu.Lock()
-	ev := p.collect()
-	n := p.buffered()
-	p.mu.Unlock()
-	if ev != 0 {
-		p.queue.Notify(ev)
-	}
-	return n
-}
-
-func (p *Port) buffered() int {
+	defer p.unlock()
+	p.collect()
 	n := 0
 	for _, r := range p.got[:p.nGot] {
 		n += int(r.n)
@@ -163,15 +156,14 @@ func (p *Port) buffered() int {
 
 // collect takes what the device received. The first call gives it the buffers:
 // a port that nobody reads has none.
-func (p *Port) collect() wait.Events {
+func (p *Port) collect() {
 	if !p.posted {
 		p.posted = true
 		p.post()
 	}
 	if p.rx == nil {
-		return 0
+		return
 	}
-	var ev wait.Events
 	for range 2 * rxBuffers {
 		i, n, ok := p.rx.Next()
 		if !ok {
@@ -187,9 +179,8 @@ func (p *Port) collect() wait.Events {
 		}
 		p.got[p.nGot] = received{buffer: i, n: n}
 		p.nGot++
-		ev = wait.Readable
+		p.events |= wait.Readable
 	}
-	return ev
 }
 
 // post gives the device the receive buffers.
@@ -217,7 +208,7 @@ func (p *Port) give(i uint32) {
 // count as taken.
 func (p *Port) Write(b []byte) int {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	n := 0
 	for n < len(b) {
 		if p.gone() {
@@ -270,7 +261,7 @@ func (p *Port) transmit() {
 	for p.sent < p.head && p.nChains < txChains {
 		s := p.segments[:0]
 		at := p.sent
-		for at < p.head && len(s) < txChains-1 {
+		for at < p.head && len(s) < max(1, p.tx.Size()/2) {
 			off := at % frameSize
 			n := min(frameSize-off, p.head-at)
 			pa := uint64(p.txMem[at/frameSize%txFrames]) + off
@@ -306,16 +297,21 @@ func (p *Port) reap() {
 		}
 		p.chains[i].done = true
 	}
+	before := p.tail
 	for p.nChains > 0 && p.chains[p.first].done {
 		p.tail = p.chains[p.first].end
 		p.first = (p.first + 1) % txChains
 		p.nChains--
 	}
 	if p.nChains == 0 {
-		p.tail = p.sent // moved by a host that went away
-		if p.sent == p.head && !p.wanted {
-			p.tx.MaskInterrupts()
-		}
+		p.tail = p.sent // further on when the host went away
+	}
+	if p.wanted && p.tail != before {
+		p.wanted = false
+		p.events |= wait.Writable
+	}
+	if p.sent == p.head && !p.wanted {
+		p.tx.MaskInterrupts()
 	}
 }
 
@@ -326,10 +322,12 @@ func (p *Port) want() {
 }
 
 func (p *Port) unmask() {
-	if p.tx != nil {
-		for p.tx.UnmaskInterrupts() {
-			p.reap()
-		}
+	if p.tx == nil {
+		return
+	}
+	// The bound is for a device that uses without end.
+	for n := 0; n < 2*txChains && p.tx.UnmaskInterrupts(); n++ {
+		p.reap()
 	}
 }
 
@@ -337,7 +335,7 @@ func (p *Port) unmask() {
 // would take a byte, Hup when the host has closed the port.
 func (p *Port) Readiness() wait.Events {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	p.collect()
 	var ev wait.Events
 	if p.nGot > 0 || p.gone() {
@@ -375,7 +373,7 @@ func (p *Port) Flush() {
 		if p.open {
 			deadline = 0
 		}
-		p.mu.Unlock()
+		p.unlock()
 		if done || deadline != 0 && cpu.Nanotime() >= deadline {
 			return
 		}

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"gosv/kernel/dev/iomem"
 	"gosv/kernel/dev/virtio"
 	"gosv/kernel/goport"
@@ -222,9 +220,6 @@ func (d *Device) SetQueue(i int, r virtio.Rings, vector int) error {
 	d.w.Store32(QueueDeviceLow, uint32(r.Device))
 	d.w.Store32(QueueDeviceHigh, uint32(r.Device>>32))
 	d.w.Store32(QueueReady, 1)
-	if vector != 0 {
-		return unix.EINVAL
-	}
 	return nil
 }
 
@@ -232,10 +227,16 @@ func (d *Device) SetQueue(i int, r virtio.Rings, vector int) error {
 func (d *Device) Notify(i int) { d.w.Store32(QueueNotify, uint32(i)) }
 
 // Serve calls f for each interrupt, with its causes acknowledged.
-func (d *Device) Serve(vector int, f func(virtio.Cause)) {
+func (d *Device) Serve(vector int, f func(virtio.Cause)) error {
 	wait := d.wait
 	if wait == nil {
-		wait = goport.NewInterrupt(d.gsi).Wait
+		// An edge: the register says what happened until it is acknowledged, and
+		// whatever happens after that raises the line anew.
+		irq, err := goport.NewInterrupt(d.gsi, false)
+		if err != nil {
+			return err
+		}
+		wait = irq.Wait
 	}
 	go func() {
 		for {
@@ -247,6 +248,7 @@ func (d *Device) Serve(vector int, f func(virtio.Cause)) {
 			f(virtio.Cause(s) & (virtio.CauseQueue | virtio.CauseConfig))
 		}
 	}()
+	return nil
 }
 
 // ReadConfig reads the device's configuration.

@@ -222,15 +222,14 @@ func (d *Device) Notify(i int) {
 }
 
 // Serve calls f for each interrupt of the vector.
-func (d *Device) Serve(vector int, f func(virtio.Cause)) {
+func (d *Device) Serve(vector int, f func(virtio.Cause)) error {
 	if !d.msix {
-		d.f.ServeLine(func() {
+		return d.f.ServeLine(func() {
 			// Reading the ISR lowers the line (section 4.1.4.5); 0 is another device's interrupt.
 			if s := virtio.Cause(d.isr.Load8(0)) & (virtio.CauseQueue | virtio.CauseConfig); s != 0 {
 				f(s)
 			}
 		})
-		return
 	}
 	// Vector 0 is the configuration's, and the queues' when there is no other.
 	cause := virtio.CauseQueue
@@ -238,6 +237,7 @@ func (d *Device) Serve(vector int, f func(virtio.Cause)) {
 		cause |= virtio.CauseConfig
 	}
 	d.f.ServeMSIX(vector, func() { f(cause) })
+	return nil
 }
 
 // ReadConfig reads the device's configuration.

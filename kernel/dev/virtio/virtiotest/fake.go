@@ -95,13 +95,14 @@ func (d *Device) Notify(i int) {
 }
 
 // Serve starts the goroutine of a vector.
-func (d *Device) Serve(vector int, f func(virtio.Cause)) {
+func (d *Device) Serve(vector int, f func(virtio.Cause)) error {
 	c := d.line(vector)
 	go func() {
 		for cause := range c {
 			f(cause)
 		}
 	}()
+	return nil
 }
 
 func (d *Device) line(vector int) chan virtio.Cause {
