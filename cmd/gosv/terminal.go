@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is this process's terminal while the guest has one: in raw mode, so
+// that the guest's line discipline sees every byte.
+type terminal struct {
+	mu    sync.Mutex // saved, raw
+	saved unix.Termios
+	raw   bool
+}
+
+// openTerminal gives the terminal if both standard input and output are one.
+func openTerminal() *terminal {
+	t := new(terminal)
+	for _, fd := range []int{1, 0} {
+		s, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return nil
+		}
+		t.saved = *s
+	}
+	return t
+}
+
+// size gives COLSxROWS.
+func (t *terminal) size() string {
+	w, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
+	if err != nil || w.Col == 0 || w.Row == 0 {
+		return "80x24"
+	}
+	return fmt.Sprintf("%dx%d", w.Col, w.Row)
+}
+
+// setRaw is cfmakeraw(3).
+func (t *terminal) setRaw() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.saved
+	r.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	r.Oflag &^= unix.OPOST
+	r.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	r.Cflag = r.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
+	r.Cc[unix.VMIN], r.Cc[unix.VTIME] = 1, 0
+	t.raw = true
+	return unix.IoctlSetTermios(0, unix.TCSETSW, &r)
+}
+
+// restore gives the terminal back as it was.
+func (t *terminal) restore() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.raw {
+		unix.IoctlSetTermios(0, unix.TCSETSW, &t.saved) //nolint:errcheck // the terminal is gone
+		t.raw = false
+	}
+}
+
+// messages gives a writer to standard error for lines of our own: a raw
+// terminal needs a carriage return at their ends.
+func (t *terminal) messages() io.Writer {
+	if t == nil {
+		return os.Stderr
+	}
+	return crlf{t}
+}
+
+type crlf struct{ t *terminal }
+
+// Write implements io.Writer.
+func (c crlf) Write(p []byte) (int, error) {
+	c.t.mu.Lock()
+	raw := c.t.raw
+	c.t.mu.Unlock()
+	out := p
+	if raw {
+		out = bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
+	}
+	if _, err := os.Stderr.Write(out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
