@@ -144,6 +144,9 @@ func AllocRaw() Frame {
 	return allocCached()
 }
 
+// Plenty reports whether memory is far from short, so that some may be spent on speed.
+func Plenty() bool { return atomic.LoadUint64(&buddy.free) > reserve+total/8 }
+
 //go:nosplit
 func zeroed(f Frame) Frame {
 	if f != 0 {

@@ -20,6 +20,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
+	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
 )
 
@@ -82,6 +85,7 @@ type MapArgs struct {
 	Prot      Prot
 	Flags     uint32 // MAP_*
 	File      Mappable
+	MaxProt   Prot // what mprotect may set later; 0 is everything
 	Offset    uint64
 	Name      string // last column of /proc/self/maps, for what is not a file: [heap], [stack]
 	Grow      bool   // grows down on a fault below it, as MAP_GROWSDOWN
@@ -133,23 +137,229 @@ type ResidentBacking interface {
 // An AddressSpace is the memory of a process.
 type AddressSpace struct {
 	root uint64 // physical address of the top-level table
-
-	mu sync.RWMutex
-
 	refs atomic.Int32
+
+	rssAnon, rssFile atomic.Int64 // pages
+	tables           atomic.Int64 // frames of page tables, the top level included
+	oom              atomic.Bool
+
+	mu     sync.RWMutex // guards what follows
+	areas  areaTree
+	vsize  uint64 // sum of the areas
+	gather gather
+	dead   []Mappable // to be released when mu is not held
+	peak   int64      // highest RSS seen, in pages
+
+	mmapBase      uint64 // areas are placed below it
+	brkStart, brk uint64
+	stackTop      uint64
+	limits        limits
+}
+
+// limits are the RLIMIT_* that memory obeys, in bytes; ^0 is none.
+type limits struct{ as, stack, data, memlock uint64 }
+
+// Addresses where nothing is placed unless asked for.
+const (
+	minAddr         = 1 << 16 // vm.mmap_min_addr
+	defaultMmapBase = 0x7ffff7fff000
+	maxAreas        = 65530 // vm.max_map_count
+)
+
+// New returns an empty address space with one reference. It fails with ENOMEM.
+func New() (*AddressSpace, error) {
+	root := allocZeroed()
+	if root == 0 {
+		return nil, unix.ENOMEM
+	}
+	cpu.InitRoot(uint64(root))
+	as := &AddressSpace{
+		root:     uint64(root),
+		mmapBase: defaultMmapBase,
+		stackTop: cpu.UserTop,
+		limits:   limits{^uint64(0), 8 << 20, ^uint64(0), ^uint64(0)},
+	}
+	as.areas.seed = uint32(root)
+	as.tables.Store(1)
+	as.refs.Store(1)
+	return as, nil
 }
 
 // Root is the physical address of the page table.
 func (as *AddressSpace) Root() uint64 { return as.root }
 
-// SetLayout sets where things go.
-func (as *AddressSpace) SetLayout(mmapBase, brkStart, stackTop uint64) {}
+// Retain adds a reference.
+func (as *AddressSpace) Retain() { as.refs.Add(1) }
 
-// SetBrk sets the program break.
-func (as *AddressSpace) SetBrk(start uint64) {}
+// Release drops a reference; the last one unmaps everything.
+func (as *AddressSpace) Release() {
+	if as.refs.Add(-1) == 0 {
+		as.destroy()
+	}
+}
 
-// SetLimits sets RLIMITs.
-func (as *AddressSpace) SetLimits(as_, stack, data, memlock uint64) {}
+// destroy frees all memory. Nothing runs in the address space any more, but the
+// page cache may still look for mappings in it.
+func (as *AddressSpace) destroy() {
+	as.mu.Lock()
+	cpu.DropRoot(as.root)
+	g := as.begin()
+	all := as.areas.extract(0, cpu.UserTop)
+	all.each(func(a *area) bool {
+		as.zap(g, a.start, a.end, false)
+		a.drop(as)
+		return true
+	})
+	as.freeTables(g, 0, cpu.UserTop&^pageMask, 0, 1<<47)
+	g.lo, g.hi = ^uint64(0), 0 // no CPU has the table
+	g.flush()
+	as.vsize = 0
+	frame.Frame(as.root).Unref()
+	as.unlock()
+}
 
-// Fault handles a page fault; nil means retry.
-func (as *AddressSpace) Fault(addr uint64, acc Access) *FaultError { return nil }
+// unlock ends a change of the areas, and releases the files that lost one.
+func (as *AddressSpace) unlock() {
+	dead := as.dead
+	as.dead = nil
+	as.mu.Unlock()
+	for _, f := range dead {
+		f.Release()
+	}
+}
+
+// SetLayout says where things go: areas are placed below mmapBase, the program
+// break starts at brkStart, and the stack ends at stackTop.
+func (as *AddressSpace) SetLayout(mmapBase, brkStart, stackTop uint64) {
+	as.mu.Lock()
+	as.mmapBase = mmapBase &^ pageMask
+	as.stackTop = stackTop
+	as.mu.Unlock()
+	as.SetBrk(brkStart)
+}
+
+// SetBrk puts the start of the heap of brk(2), which is empty, at start.
+func (as *AddressSpace) SetBrk(start uint64) {
+	as.mu.Lock()
+	as.brkStart = (start + pageMask) &^ pageMask
+	as.brk = as.brkStart
+	as.mu.Unlock()
+}
+
+// SetLimits sets RLIMIT_AS, RLIMIT_STACK, RLIMIT_DATA and RLIMIT_MEMLOCK, in bytes.
+func (as *AddressSpace) SetLimits(space, stack, data, memlock uint64) {
+	as.mu.Lock()
+	as.limits = limits{space, stack, data, memlock}
+	as.mu.Unlock()
+}
+
+// Usage returns the bytes of address space and of memory in use.
+func (as *AddressSpace) Usage() (vsize, rss uint64) {
+	as.mu.RLock()
+	vsize = as.vsize
+	as.mu.RUnlock()
+	return vsize, uint64(max(as.rssAnon.Load()+as.rssFile.Load(), 0)) * pageSize
+}
+
+// Counters are the numbers of /proc/self/status, in bytes.
+type Counters struct {
+	Size, Anon, File, Tables          uint64
+	Data, Stack, Exec, Locked         uint64 // sizes of areas by purpose
+	BrkStart, Brk, MmapBase, StackTop uint64
+	Areas                             int
+}
+
+// Counters returns what /proc/self/status and statm show.
+func (as *AddressSpace) Counters() Counters {
+	as.mu.RLock()
+	defer as.mu.RUnlock()
+	c := Counters{
+		Size: as.vsize, Areas: as.areas.n, BrkStart: as.brkStart, Brk: as.brk, MmapBase: as.mmapBase, StackTop: as.stackTop,
+		Anon:   uint64(max(as.rssAnon.Load(), 0)) * pageSize,
+		File:   uint64(max(as.rssFile.Load(), 0)) * pageSize,
+		Tables: uint64(max(as.tables.Load(), 0)) * pageSize,
+	}
+	as.areas.root.each(func(a *area) bool {
+		switch {
+		case a.flags&growsDown != 0:
+			c.Stack += a.size()
+		case a.prot&ProtExec != 0 && a.prot&ProtWrite == 0:
+			c.Exec += a.size()
+		case a.prot&ProtWrite != 0 && a.flags&shared == 0:
+			c.Data += a.size()
+		}
+		if a.flags&locked != 0 {
+			c.Locked += a.size()
+		}
+		return true
+	})
+	return c
+}
+
+// Areas calls yield for each area in order of address, until it returns false.
+// yield must not touch user memory.
+func (as *AddressSpace) Areas(yield func(AreaInfo) bool) {
+	as.mu.RLock()
+	defer as.mu.RUnlock()
+	as.areas.root.each(func(a *area) bool {
+		i := AreaInfo{
+			Start: a.start, End: a.end, Prot: a.prot, Shared: a.flags&shared != 0,
+			File: a.file, Name: a.name, Locked: a.flags&locked != 0, Grows: a.flags&growsDown != 0,
+		}
+		if a.cache != nil {
+			i.Offset = a.offset
+		}
+		if i.Name == "" && a.file != nil {
+			i.Name = a.file.MapName()
+		}
+		return yield(i)
+	})
+}
+
+// Residency returns how many bytes of [addr, addr+n) are in memory, and how many
+// of those are the process's own rather than the page cache's.
+func (as *AddressSpace) Residency(addr, n uint64) (resident, anon uint64) {
+	as.mu.RLock()
+	defer as.mu.RUnlock()
+	for va, end := addr, addr+n; va < end; {
+		t, next := as.leaf(va)
+		if t == nil {
+			va = next
+			continue
+		}
+		e := atomic.LoadUint64(&t[va>>12&511])
+		if e != 0 && pteFrame(e) != zeroFrame {
+			resident += pageSize
+			if e&pteCache == 0 {
+				anon += pageSize
+			}
+		}
+		va += pageSize
+	}
+	return resident, anon
+}
+
+// FutexKey identifies the futex at addr. A private futex belongs to the address
+// space; else memory that is shared gives processes the same key. It fails with
+// EINVAL for a misaligned address and EFAULT for one that is not mapped.
+func (as *AddressSpace) FutexKey(addr uint64, private bool) (Key, error) {
+	if addr%4 != 0 {
+		return Key{}, unix.EINVAL
+	}
+	if !inUser(addr, 4) {
+		return Key{}, unix.EFAULT
+	}
+	if private {
+		return Key{as: as, off: addr}, nil
+	}
+	as.mu.RLock()
+	defer as.mu.RUnlock()
+	a := as.areas.at(addr)
+	if a == nil {
+		return Key{}, unix.EFAULT
+	}
+	if a.flags&shared != 0 {
+		return Key{cache: a.cache, off: a.offset + addr - a.start}, nil
+	}
+	return Key{as: as, off: addr}, nil
+}

@@ -1,0 +1,510 @@
+package mm
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"gosv/kernel/frame"
+)
+
+// A Cache is the page cache of one inode: Linux's address_space. Read, Write and
+// mappings of the file all use its frames. One without a Backing is the file: tmpfs, memfd,
+// and shared anonymous memory.
+type Cache struct {
+	backing  Backing // nil: pages start as zeros and are never evicted
+	ranges   RangeBacking
+	resident ResidentBacking
+
+	size atomic.Int64
+
+	mu     sync.Mutex // guards what follows
+	first  *leaf      // pages 0 to 63
+	more   map[uint64]*leaf
+	pages  int64
+	dirty  int64
+	fills  int       // pages being read
+	filled sync.Cond // one of them is done
+	spaces map[*AddressSpace]int
+
+	next, window uint64 // readahead: where a sequential reader comes next
+
+	inList bool // guarded by caches.mu
+}
+
+// A leaf holds the entries of 64 pages: the frame, and the bits below.
+type leaf [leafPages]uint64
+
+const leafPages = 64
+
+const (
+	entryReady   = 1 << iota // the frame has its contents
+	entryDirty               // to be written back
+	entryUsed                // since reclaim came by
+	entryFilling             // the frame is being read: its reader owns the entry
+
+	entryFrame = ^uint64(pageMask)
+)
+
+// NewCache returns an empty cache of size 0.
+func NewCache(b Backing) *Cache {
+	c := &Cache{backing: b}
+	c.ranges, _ = b.(RangeBacking)
+	c.resident, _ = b.(ResidentBacking)
+	c.filled.L = &c.mu
+	return c
+}
+
+// Size is the size of the file in bytes.
+func (c *Cache) Size() int64 { return c.size.Load() }
+
+// Pages is the number of frames that the cache holds.
+func (c *Cache) Pages() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pages
+}
+
+// holds reports whether the page is in the file, at least in part.
+func (c *Cache) holds(index uint64) bool {
+	return index < (uint64(c.size.Load())+pageMask)/pageSize
+}
+
+// entry returns the entry of a page, nil if there is no leaf for it. mu is held.
+func (c *Cache) entry(index uint64) *uint64 {
+	l := c.first
+	if index >= leafPages {
+		l = c.more[index/leafPages]
+	}
+	if l == nil {
+		return nil
+	}
+	return &l[index%leafPages]
+}
+
+// makeEntry is entry, but makes the leaf.
+func (c *Cache) makeEntry(index uint64) *uint64 {
+	if p := c.entry(index); p != nil {
+		return p
+	}
+	l := new(leaf)
+	if index < leafPages {
+		c.first = l
+	} else {
+		if c.more == nil {
+			c.more = make(map[uint64]*leaf)
+		}
+		c.more[index/leafPages] = l
+	}
+	return &l[index%leafPages]
+}
+
+// pageState is how lookup ended.
+type pageState uint8
+
+const (
+	pageReady pageState = iota
+	pageMissing
+	pageNoMemory
+)
+
+// lookup returns a page with a reference for the caller if that takes no device.
+func (c *Cache) lookup(index uint64) (frame.Frame, pageState) {
+	if c.resident != nil {
+		if f, ok := c.resident.ResidentFrame(index); ok {
+			f.Ref()
+			return f, pageReady
+		}
+	}
+	c.mu.Lock()
+	if p := c.entry(index); p != nil && *p&entryReady != 0 {
+		*p |= entryUsed
+		f := frame.Frame(*p & entryFrame)
+		f.Ref()
+		c.mu.Unlock()
+		return f, pageReady
+	}
+	c.mu.Unlock()
+	if c.backing != nil {
+		return 0, pageMissing
+	}
+	f := allocZeroed()
+	if f == 0 {
+		return 0, pageNoMemory
+	}
+	return c.adopt(index, f), pageReady
+}
+
+// adopt makes f page index unless there is one, and returns the page with a
+// reference for the caller.
+func (c *Cache) adopt(index uint64, f frame.Frame) frame.Frame {
+	c.mu.Lock()
+	p := c.makeEntry(index)
+	if *p != 0 {
+		f.Unref()
+		f = frame.Frame(*p & entryFrame)
+	} else {
+		*p = uint64(f) | entryReady | entryUsed
+		c.count(1)
+	}
+	f.Ref()
+	c.mu.Unlock()
+	return f
+}
+
+// count notes that n pages came. mu is held.
+func (c *Cache) count(n int) {
+	c.pages += int64(n)
+	frame.AddCached(n)
+}
+
+// lookupRange fills frames with the pages from index on that are in memory, 0 for
+// the others, each with a reference, and returns how many of frames lie in the file.
+func (c *Cache) lookupRange(index uint64, frames []frame.Frame) int {
+	end := (uint64(c.size.Load()) + pageMask) / pageSize
+	if index >= end {
+		return 0
+	}
+	n := int(min(uint64(len(frames)), end-index))
+	if c.resident != nil {
+		for i := range frames[:n] {
+			if f, ok := c.resident.ResidentFrame(index + uint64(i)); ok {
+				f.Ref()
+				frames[i] = f
+			}
+		}
+		return n
+	}
+	c.mu.Lock()
+	for i := range frames[:n] {
+		if p := c.entry(index + uint64(i)); p != nil && *p&entryReady != 0 {
+			frames[i] = frame.Frame(*p & entryFrame)
+			frames[i].Ref()
+		}
+	}
+	c.mu.Unlock()
+	return n
+}
+
+// Resident reports whether the page is in memory, for mincore(2).
+func (c *Cache) Resident(index uint64) bool {
+	if c.resident != nil {
+		if _, ok := c.resident.ResidentFrame(index); ok {
+			return true
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.entry(index)
+	return p != nil && *p&entryReady != 0
+}
+
+// Page returns the frame of a page, with a reference that the caller drops with
+// Unref. A page that is not in memory is read from the Backing; without a Backing it is
+// made if create is set, and is 0 otherwise: a hole. ENOMEM means that there is no frame.
+func (c *Cache) Page(index uint64, create bool) (frame.Frame, error) {
+	if c.resident != nil {
+		if f, ok := c.resident.ResidentFrame(index); ok {
+			f.Ref()
+			return f, nil
+		}
+	}
+	c.mu.Lock()
+	for {
+		p := c.entry(index)
+		if p == nil || *p == 0 {
+			break
+		}
+		if *p&entryReady != 0 {
+			*p |= entryUsed
+			f := frame.Frame(*p & entryFrame)
+			f.Ref()
+			c.mu.Unlock()
+			return f, nil
+		}
+		c.filled.Wait()
+	}
+	if c.backing == nil {
+		c.mu.Unlock()
+		if !create {
+			return 0, nil
+		}
+		f := allocZeroed()
+		if f == 0 {
+			return 0, unix.ENOMEM
+		}
+		return c.adopt(index, f), nil
+	}
+	return c.fill(index, true)
+}
+
+const maxWindow = 32 // pages read at once by a sequential reader
+
+// fill reads page index, which is absent, and with ahead, for a sequential reader,
+// those after it. mu is held, and released.
+func (c *Cache) fill(index uint64, ahead bool) (frame.Frame, error) {
+	switch {
+	case !ahead:
+		c.window = 1
+	case index == c.next: // also at 0: most readers that begin there go on
+		c.window = min(max(c.window*2, 4), maxWindow)
+	default:
+		c.window = 1
+	}
+	end := (uint64(c.size.Load()) + pageMask) / pageSize
+	want := 1
+	for uint64(want) < c.window && index+uint64(want) < end {
+		if p := c.entry(index + uint64(want)); p != nil && *p != 0 {
+			break
+		}
+		want++
+	}
+	c.mu.Unlock()
+
+	var frames [maxWindow]frame.Frame
+	n := 0
+	for n < want {
+		f := frame.AllocRaw()
+		if f == 0 && n == 0 {
+			f = allocRaw()
+		}
+		if f == 0 {
+			break
+		}
+		frames[n] = f
+		n++
+	}
+	if n == 0 {
+		return 0, unix.ENOMEM
+	}
+
+	c.mu.Lock()
+	if p := c.entry(index); p != nil && *p != 0 { // another reader was faster
+		c.mu.Unlock()
+		for _, f := range frames[:n] {
+			f.Unref()
+		}
+		return c.Page(index, true)
+	}
+	k := 0
+	for ; k < n; k++ {
+		p := c.makeEntry(index + uint64(k))
+		if *p != 0 {
+			break
+		}
+		*p = uint64(frames[k]) | entryFilling
+	}
+	c.fills += k
+	c.next = index + uint64(k)
+	c.mu.Unlock()
+	for _, f := range frames[k:n] {
+		f.Unref()
+	}
+
+	var err error
+	if c.ranges != nil && k > 1 {
+		err = c.ranges.FillRange(index, frames[:k])
+	} else {
+		err = c.backing.FillPage(index, frames[0])
+		for i := 1; i < k && err == nil; i++ {
+			if c.backing.FillPage(index+uint64(i), frames[i]) != nil {
+				// Not asked for yet: whoever wants it gets the error.
+				c.mu.Lock()
+				c.finish(index+uint64(i), frames[i:k], false)
+				c.mu.Unlock()
+				k = i
+			}
+		}
+	}
+	c.mu.Lock()
+	if err == nil {
+		frames[0].Ref()
+	}
+	c.finish(index, frames[:k], err == nil)
+	c.mu.Unlock()
+	c.enlist()
+	if err != nil && k > 1 && c.ranges != nil { // find out whether the page itself is bad
+		c.mu.Lock()
+		if p := c.entry(index); p == nil || *p == 0 {
+			return c.fill(index, false)
+		}
+		c.mu.Unlock()
+		return c.Page(index, true)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return frames[0], nil
+}
+
+// finish ends the reading of pages. mu is held.
+func (c *Cache) finish(index uint64, frames []frame.Frame, ok bool) {
+	for i, f := range frames {
+		p := c.entry(index + uint64(i))
+		if ok {
+			*p = uint64(f) | entryReady | entryUsed
+			c.count(1)
+		} else {
+			*p = 0
+			f.Unref()
+		}
+	}
+	c.fills -= len(frames)
+	c.filled.Broadcast()
+}
+
+// markDirty notes that page index, whose frame is f, is being written through a
+// mapping. It reports false if the page is not f any more.
+func (c *Cache) markDirty(index uint64, f frame.Frame) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.entry(index)
+	if p == nil || *p&entryFrame != uint64(f) {
+		return c.resident != nil
+	}
+	if *p&entryDirty == 0 {
+		*p |= entryDirty
+		c.dirty++
+	}
+	return true
+}
+
+// leaves calls f for each leaf with a page in [lo, hi), in order. mu is held.
+func (c *Cache) leaves(lo, hi uint64, f func(base uint64, l *leaf)) {
+	if c.first != nil && lo < leafPages {
+		f(0, c.first)
+	}
+	if len(c.more) == 0 {
+		return
+	}
+	keys := make([]uint64, 0, len(c.more))
+	for k := range c.more {
+		if (k+1)*leafPages > lo && k*leafPages < hi {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		f(k*leafPages, c.more[k])
+	}
+}
+
+// remove frees the pages of [lo, hi). Their mappings are gone already.
+func (c *Cache) remove(lo, hi uint64) {
+	c.mu.Lock()
+	for c.fills > 0 {
+		c.filled.Wait()
+	}
+	c.leaves(lo, hi, func(base uint64, l *leaf) {
+		empty := true
+		for i := range l {
+			index := base + uint64(i)
+			if index < lo || index >= hi {
+				empty = empty && l[i] == 0
+				continue
+			}
+			if e := l[i]; e != 0 {
+				l[i] = 0
+				c.forget(e)
+			}
+		}
+		if !empty {
+			return
+		}
+		if base == 0 {
+			c.first = nil
+		} else {
+			delete(c.more, base/leafPages)
+		}
+	})
+	c.mu.Unlock()
+}
+
+// forget gives back the frame of an entry that was taken out. mu is held.
+func (c *Cache) forget(e uint64) {
+	if e&entryDirty != 0 {
+		c.dirty--
+	}
+	c.count(-1)
+	frame.Frame(e & entryFrame).Unref()
+}
+
+// addSpace counts the areas of as that map the cache. as.mu is held.
+func (c *Cache) addSpace(as *AddressSpace, n int) {
+	c.mu.Lock()
+	if c.spaces == nil {
+		c.spaces = make(map[*AddressSpace]int)
+	}
+	if c.spaces[as] += n; c.spaces[as] == 0 {
+		delete(c.spaces, as)
+	}
+	c.mu.Unlock()
+}
+
+// mappers returns the address spaces that map the cache.
+func (c *Cache) mappers() []*AddressSpace {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.spaces) == 0 {
+		return nil
+	}
+	spaces := make([]*AddressSpace, 0, len(c.spaces))
+	for as := range c.spaces {
+		spaces = append(spaces, as)
+	}
+	return spaces
+}
+
+// Mapped reports whether any address space maps the file.
+func (c *Cache) Mapped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.spaces) > 0
+}
+
+// eachMapping calls f with the addresses in as of pages [lo, hi) of the cache.
+// as.mu is held.
+func (c *Cache) eachMapping(as *AddressSpace, lo, hi uint64, f func(a *area, start, end uint64)) {
+	as.areas.root.each(func(a *area) bool {
+		if a.cache != c {
+			return true
+		}
+		first := a.offset / pageSize
+		end := first + a.size()/pageSize
+		if lo < end && first < hi {
+			f(a, a.start+(max(lo, first)-first)*pageSize, a.start+(min(hi, end)-first)*pageSize)
+		}
+		return true
+	})
+}
+
+// unmap takes pages [lo, hi) out of all page tables; with private, also the
+// copies that private mappings made of them.
+func (c *Cache) unmap(lo, hi uint64, private bool) {
+	for _, as := range c.mappers() {
+		as.mu.Lock()
+		g := as.begin()
+		c.eachMapping(as, lo, hi, func(a *area, start, end uint64) {
+			as.zap(g, start, end, !private)
+		})
+		g.flush()
+		as.unlock()
+	}
+}
+
+// protectShared makes the next write to page index through a mapping fault.
+func (c *Cache) protectShared(index uint64) {
+	for _, as := range c.mappers() {
+		as.mu.Lock()
+		g := as.begin()
+		c.eachMapping(as, index, index+1, func(a *area, start, end uint64) {
+			if a.flags&shared != 0 {
+				as.writeProtect(g, start)
+			}
+		})
+		g.flush()
+		as.unlock()
+	}
+}
