@@ -90,29 +90,14 @@ func (e *ECAM) Write(a Address, off uint32, v uint32) {
 	}
 }
 
-// The host bridge of the q35 machine has the base of its ECAM in a register
-// (Intel 3 Series Express Chipset, section 5.1.16).
-const (
-	q35Bridge    = 0x29c08086
-	regPCIEXBAR  = 0x60
-	pciexbarOn   = 1
-	pciexbarMask = 0x0000_000f_f000_0000
-)
-
-// Machine returns the access of a PC: ECAM when the host bridge has it, else
-// ports; nil without PCI.
-func Machine() Access {
-	p := new(Ports)
-	if !p.Present() {
-		return nil
+// Machine returns the access of a PC: through the ECAM that the ACPI tables
+// name, if it is not 0, else by ports; nil without PCI.
+func Machine(ecam uint64) Access {
+	if ecam != 0 {
+		return NewECAM(ecam, 0, 255)
 	}
-	if p.Read(0, regID) != q35Bridge {
+	if p := new(Ports); p.Present() {
 		return p
 	}
-	v := uint64(p.Read(0, regPCIEXBAR)) | uint64(p.Read(0, regPCIEXBAR+4))<<32
-	if v&pciexbarOn == 0 || v&pciexbarMask == 0 {
-		return p
-	}
-	// Bits 2:1 are the size: 256, 128, 64 buses.
-	return NewECAM(v&pciexbarMask, 0, uint8(255>>min(v>>1&3, 2)))
+	return nil
 }

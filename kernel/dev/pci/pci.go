@@ -59,7 +59,8 @@ type Device struct {
 	bars   [6]bar
 	msix   *msix
 
-	mapMemory func(pa, n uint64) iomem.Window
+	// MapMemory is iomem.Map; a test plays the registers.
+	MapMemory func(pa, n uint64) iomem.Window
 }
 
 // bar is what was found out about a memory region.
@@ -121,7 +122,7 @@ func newDevice(access Access, a Address, id uint32) *Device {
 		Address: a, Vendor: uint16(id), ID: uint16(id >> 16),
 		Subvendor: uint16(sub), Subsys: uint16(sub >> 16),
 		Class:  access.Read(a, regClass) >> 8,
-		access: access, mapMemory: iomem.Map,
+		access: access, MapMemory: iomem.Map,
 	}
 }
 
@@ -186,12 +187,16 @@ func (d *Device) BAR(i int) (pa, size uint64) {
 // sizeBAR finds the size by writing ones. Memory decoding is off meanwhile
 // (section 6.2.5.1).
 func (d *Device) sizeBAR(i int) (pa, size uint64) {
+	wide := false
+	for j := range i { // is it the upper half of the one before?
+		wide = !wide && d.Read(regBAR+4*uint32(j))&7 == 4
+	}
 	off := regBAR + 4*uint32(i)
 	low := d.Read(off)
-	if low&1 != 0 {
-		return 0, 0 // I/O ports
+	if wide || low&1 != 0 {
+		return 0, 0 // or I/O ports
 	}
-	wide := low>>1&3 == 2
+	wide = low>>1&3 == 2
 	if wide && i == 5 {
 		return 0, 0
 	}
@@ -227,11 +232,11 @@ func (d *Device) Map(bar int, off, n uint32) iomem.Window {
 		return nil
 	}
 	if size > 64<<10 { // more than the registers of any virtio device
-		return d.mapMemory(pa+uint64(off), uint64(n))
+		return d.MapMemory(pa+uint64(off), uint64(n))
 	}
 	b := &d.bars[bar]
 	if b.window == nil {
-		b.window = d.mapMemory(pa, size)
+		b.window = d.MapMemory(pa, size)
 	}
 	return iomem.Sub(b.window, off)
 }
