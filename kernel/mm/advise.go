@@ -330,26 +330,35 @@ func (as *AddressSpace) Mlock(addr, n uint64, lock, populate bool) error {
 	return err
 }
 
-// MlockAll is Mlock for all areas there are (mlockall(2) with MCL_CURRENT).
-func (as *AddressSpace) MlockAll(lock, populate bool) error {
+// MlockAll locks all areas there are and those to come, as MCL_* in flags say
+// (mlockall(2)); 0 unlocks them.
+func (as *AddressSpace) MlockAll(flags int) error {
 	as.mu.Lock()
-	if lock && as.vsize > as.limits.memlock {
+	if flags != 0 && as.limits.memlock == 0 {
+		as.unlock()
+		return unix.EPERM
+	}
+	if flags&unix.MCL_CURRENT != 0 && as.vsize > as.limits.memlock {
 		as.unlock()
 		return unix.ENOMEM
 	}
+	as.lockNew = flags&unix.MCL_FUTURE != 0
+	as.lockOnFault = flags&unix.MCL_ONFAULT != 0
 	var ranges [][2]uint64
-	as.areas.root.each(func(a *area) bool {
-		if lock {
-			a.flags |= locked
-		} else {
-			a.flags &^= locked
-		}
-		ranges = append(ranges, [2]uint64{a.start, a.end})
-		return true
-	})
-	as.coalesce(0, cpu.UserTop)
+	if flags == 0 || flags&unix.MCL_CURRENT != 0 {
+		as.areas.root.each(func(a *area) bool {
+			if flags == 0 {
+				a.flags &^= locked
+			} else {
+				a.flags |= locked
+				ranges = append(ranges, [2]uint64{a.start, a.end})
+			}
+			return true
+		})
+		as.coalesce(0, cpu.UserTop)
+	}
 	as.unlock()
-	if lock && populate {
+	if flags&unix.MCL_ONFAULT == 0 {
 		for _, r := range ranges {
 			as.populate(r[0], r[1])
 		}

@@ -30,6 +30,10 @@ func (as *AddressSpace) Mmap(m MapArgs) (uint64, error) {
 	}
 
 	as.mu.Lock()
+	if as.lockNew {
+		a.flags |= locked
+	}
+	populate := m.Flags&unix.MAP_POPULATE != 0 || a.flags&locked != 0 && !as.lockOnFault
 	addr, err := as.place(&m, n)
 	if err == nil {
 		err = as.mayMap(addr, n, &m, a)
@@ -51,7 +55,7 @@ func (as *AddressSpace) Mmap(m MapArgs) (uint64, error) {
 	as.coalesce(addr, addr+n)
 	as.unlock()
 
-	if m.Flags&(unix.MAP_POPULATE|unix.MAP_LOCKED) != 0 && m.Flags&unix.MAP_NONBLOCK == 0 {
+	if populate && m.Flags&unix.MAP_NONBLOCK == 0 {
 		as.populate(addr, addr+n) // Linux reports no error here either
 	}
 	return addr, nil

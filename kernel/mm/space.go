@@ -154,6 +154,8 @@ type AddressSpace struct {
 	brkStart, brk uint64
 	stackTop      uint64
 	limits        limits
+
+	lockNew, lockOnFault bool // mlockall(2)
 }
 
 // limits are the RLIMIT_* that memory obeys, in bytes; ^0 is none.
