@@ -1,0 +1,155 @@
+package linux
+
+import "encoding/binary"
+
+// SigSet is a kernel sigset_t: bit n-1 stands for signal n.
+type SigSet uint64
+
+// SigBit returns the set that holds sig alone.
+func SigBit(sig int) SigSet { return 1 << (sig - 1) }
+
+// Has reports whether sig is in s.
+func (s SigSet) Has(sig int) bool { return s&SigBit(sig) != 0 }
+
+// Signal numbers that are not in package unix, and limits
+// (include/uapi/asm-generic/signal.h).
+const (
+	SIGRTMIN = 32
+	NSIG     = 64
+)
+
+// Values of a handler, and of rt_sigprocmask's how.
+const (
+	SIG_DFL = 0
+	SIG_IGN = 1
+
+	SIG_BLOCK   = 0
+	SIG_UNBLOCK = 1
+	SIG_SETMASK = 2
+)
+
+// SigAction is struct kernel_sigaction of x86-64.
+type SigAction struct {
+	Handler, Flags, Restorer uint64
+	Mask                     SigSet
+}
+
+// SigActionSize is the size of SigAction in user memory.
+const SigActionSize = 32
+
+// Flags of SigAction.
+const (
+	SA_NOCLDSTOP      = 0x1
+	SA_NOCLDWAIT      = 0x2
+	SA_SIGINFO        = 0x4
+	SA_UNSUPPORTED    = 0x400
+	SA_EXPOSE_TAGBITS = 0x800
+	SA_RESTORER       = 0x04000000
+	SA_ONSTACK        = 0x08000000
+	SA_RESTART        = 0x10000000
+	SA_NODEFER        = 0x40000000
+	SA_RESETHAND      = 0x80000000
+)
+
+// Flags of stack_t.
+const (
+	SS_ONSTACK    = 1
+	SS_DISABLE    = 2
+	SS_AUTODISARM = 1 << 31
+
+	MINSIGSTKSZ = 2048
+)
+
+// SigInfo is siginfo_t: signo, errno and code, then a union.
+type SigInfo [128]byte
+
+// NewSigInfo returns a SigInfo without any union members.
+func NewSigInfo(sig int, code int32) (i SigInfo) {
+	binary.LittleEndian.PutUint32(i[0:], uint32(sig))
+	binary.LittleEndian.PutUint32(i[8:], uint32(code))
+	return i
+}
+
+// Signo is si_signo.
+func (i *SigInfo) Signo() int { return int(int32(binary.LittleEndian.Uint32(i[0:]))) }
+
+// SetSigno sets si_signo.
+func (i *SigInfo) SetSigno(sig int) { binary.LittleEndian.PutUint32(i[0:], uint32(sig)) }
+
+// Code is si_code.
+func (i *SigInfo) Code() int32 { return int32(binary.LittleEndian.Uint32(i[8:])) }
+
+// Addr is si_addr of a fault.
+func (i *SigInfo) Addr() uint64 { return binary.LittleEndian.Uint64(i[16:]) }
+
+// SetAddr sets si_addr.
+func (i *SigInfo) SetAddr(a uint64) { binary.LittleEndian.PutUint64(i[16:], a) }
+
+// SetSender sets si_pid and si_uid.
+func (i *SigInfo) SetSender(pid int, uid uint32) {
+	binary.LittleEndian.PutUint32(i[16:], uint32(pid))
+	binary.LittleEndian.PutUint32(i[20:], uid)
+}
+
+// Sender is si_pid and si_uid.
+func (i *SigInfo) Sender() (pid int, uid uint32) {
+	return int(int32(binary.LittleEndian.Uint32(i[16:]))), binary.LittleEndian.Uint32(i[20:])
+}
+
+// SetTimer sets si_timerid, si_overrun and si_value of a POSIX timer.
+func (i *SigInfo) SetTimer(id, overrun int32, value uint64) {
+	binary.LittleEndian.PutUint32(i[16:], uint32(id))
+	binary.LittleEndian.PutUint32(i[20:], uint32(overrun))
+	binary.LittleEndian.PutUint64(i[24:], value)
+}
+
+// SetChild sets what SIGCHLD tells about a child.
+func (i *SigInfo) SetChild(pid int, uid uint32, status int32, utime, stime int64) {
+	i.SetSender(pid, uid)
+	binary.LittleEndian.PutUint32(i[24:], uint32(status))
+	binary.LittleEndian.PutUint64(i[32:], uint64(utime))
+	binary.LittleEndian.PutUint64(i[40:], uint64(stime))
+}
+
+// Values of si_code (include/uapi/asm-generic/siginfo.h).
+const (
+	SI_USER   = 0
+	SI_KERNEL = 0x80
+	SI_QUEUE  = -1
+	SI_TIMER  = -2
+	SI_TKILL  = -6
+
+	ILL_ILLOPN = 2
+
+	FPE_INTDIV = 1
+	FPE_INTOVF = 2
+	FPE_FLTDIV = 3
+	FPE_FLTOVF = 4
+	FPE_FLTUND = 5
+	FPE_FLTRES = 6
+	FPE_FLTINV = 7
+
+	SEGV_MAPERR = 1
+	SEGV_ACCERR = 2
+
+	BUS_ADRALN = 1
+	BUS_ADRERR = 2
+	BUS_OBJERR = 3
+
+	TRAP_BRKPT = 1
+	TRAP_TRACE = 2
+
+	CLD_EXITED    = 1
+	CLD_KILLED    = 2
+	CLD_DUMPED    = 3
+	CLD_STOPPED   = 5
+	CLD_CONTINUED = 6
+)
+
+// Values of sigevent's sigev_notify.
+const (
+	SIGEV_SIGNAL    = 0
+	SIGEV_NONE      = 1
+	SIGEV_THREAD    = 2
+	SIGEV_THREAD_ID = 4
+)

@@ -1,0 +1,85 @@
+package syscalls
+
+import (
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/task"
+	"gosv/kernel/trace"
+)
+
+func init() { task.Syscall = dispatch }
+
+// noSys is -ENOSYS in a register.
+const noSys = ^uint64(unix.ENOSYS - 1)
+
+// dispatch serves the system call in t's registers. It allocates nothing.
+func dispatch(t *task.Thread) {
+	r := &t.Ctx.Regs
+	nr := r.AX
+	a := (*Args)(&t.SyscallArgs)
+	a[0], a[1], a[2], a[3], a[4], a[5] = r.DI, r.SI, r.DX, r.R10, r.R8, r.R9
+	t.SyscallNr = int(nr)
+	if nr >= maxNumber || table[nr] == nil {
+		unknown(t, nr)
+		r.AX = noSys
+		return
+	}
+	row := table[nr]
+	row.count.Add(1)
+	if traced.Load() {
+		traceCall(t, row, a)
+		return
+	}
+	if row.Fn == nil {
+		missing(t, row)
+		r.AX = noSys
+		return
+	}
+	v, err := row.Fn(t, a)
+	if err != nil {
+		v = -uint64(errno(err))
+	}
+	r.AX = v
+}
+
+// errno is the number of an error; one that is none is a bug in a handler, which
+// the program sees as EIO.
+func errno(err error) syscall.Errno {
+	if e, ok := err.(syscall.Errno); ok {
+		return e
+	}
+	return unix.EIO
+}
+
+// traced switches strace on.
+var traced atomic.Bool
+
+// Strace switches the trace of system calls and signals on the kernel log.
+func Strace(on bool) {
+	traced.Store(on)
+	if on {
+		task.TraceSignals(traceSignal)
+	} else {
+		task.TraceSignals(nil)
+	}
+}
+
+// Missing and unknown calls are logged once each.
+var logged [maxNumber]atomic.Bool
+
+var loggedUnknown atomic.Bool
+
+func missing(t *task.Thread, row *Row) {
+	if row.Note == "" && !logged[row.number()].Swap(true) {
+		trace.Line(t.Comm() + "[" + strconv.Itoa(t.TID) + "]: system call " + row.Name + " is not implemented")
+	}
+}
+
+func unknown(t *task.Thread, nr uint64) {
+	if !loggedUnknown.Swap(true) {
+		trace.Line(t.Comm() + "[" + strconv.Itoa(t.TID) + "]: unknown system call " + strconv.FormatUint(nr, 10))
+	}
+}

@@ -1,0 +1,3 @@
+package syscalls
+
+func (r *Row) number() int { return r.AMD64 }

@@ -1,0 +1,255 @@
+package task
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/cpu"
+	"gosv/kernel/frame"
+	"gosv/kernel/wait"
+)
+
+// CloneArgs are the arguments of clone3(2); clone, fork and vfork fill them in too.
+type CloneArgs struct {
+	Flags      uint64 // CLONE_*, without the exit signal
+	ChildTID   uint64
+	ParentTID  uint64
+	ExitSignal int
+	Stack      uint64 // the new stack pointer; 0: the parent's
+	TLS        uint64
+}
+
+const (
+	cloneClearSighand = 0x100000000
+	cloneNamespaces   = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
+	// Nothing to do for these: there is no ptrace, no SysV semaphore undo list and no I/O context.
+	cloneNoEffect = unix.CLONE_PTRACE | unix.CLONE_UNTRACED | unix.CLONE_DETACHED | unix.CLONE_SYSVSEM | unix.CLONE_IO
+	cloneKnown    = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_VFORK |
+		unix.CLONE_PARENT | unix.CLONE_THREAD | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID |
+		unix.CLONE_CHILD_CLEARTID | unix.CLONE_CHILD_SETTID | cloneClearSighand | cloneNoEffect
+)
+
+// Clone makes a thread or a process (clone(2)) and returns its ID. EINVAL, EAGAIN,
+// ENOMEM, EPERM.
+func (t *Thread) Clone(a *CloneArgs) (int, error) {
+	f := a.Flags
+	switch {
+	case f&cloneNamespaces != 0:
+		return 0, unix.EINVAL // as a Linux without namespaces
+	case f&^cloneKnown != 0,
+		f&unix.CLONE_THREAD != 0 && f&unix.CLONE_SIGHAND == 0,
+		f&unix.CLONE_SIGHAND != 0 && f&unix.CLONE_VM == 0,
+		f&unix.CLONE_SIGHAND != 0 && f&cloneClearSighand != 0,
+		a.ExitSignal < 0 || a.ExitSignal > linux.NSIG,
+		f&unix.CLONE_SETTLS != 0 && a.TLS >= cpu.UserTop:
+		return 0, unix.EINVAL
+	}
+	if t.Proc.table.full(t) {
+		return 0, unix.EAGAIN
+	}
+	c, err := t.newChild(a)
+	if err != nil {
+		return 0, err
+	}
+	r := &c.Ctx.Regs
+	r.AX = 0
+	if a.Stack != 0 {
+		r.SP = a.Stack
+	}
+	if f&unix.CLONE_SETTLS != 0 {
+		c.Ctx.FSBase = a.TLS
+	}
+	if f&unix.CLONE_CHILD_CLEARTID != 0 {
+		c.clearTID = a.ChildTID
+	}
+	var vfork *wait.Sleeper
+	if f&unix.CLONE_VFORK != 0 {
+		vfork = new(wait.Sleeper)
+		vfork.BeforeSleep = t.beforeSleep
+		c.vforkDone.Store(vfork)
+	}
+	tid, ok := c.publish(t, f, a.ExitSignal)
+	if !ok {
+		c.drop()
+		return 0, linux.ERESTARTNOINTR // the group is ending
+	}
+	if f&unix.CLONE_PARENT_SETTID != 0 {
+		t.MM.Store32(a.ParentTID, uint32(tid))
+	}
+	setTID := uint64(0)
+	if f&unix.CLONE_CHILD_SETTID != 0 {
+		setTID = a.ChildTID
+	}
+	go func() {
+		if setTID != 0 {
+			c.MM.Store32(setTID, uint32(tid))
+		}
+		c.run()
+	}()
+	if vfork != nil {
+		t.setState(stateBlocked)
+		vfork.SleepUninterruptible(0)
+		t.setState(stateRunning)
+	}
+	return tid, nil
+}
+
+// newChild makes the thread with what it shares and what it copies; nobody can see
+// it yet.
+func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
+	f := a.Flags
+	c := &Thread{MM: t.MM, Files: t.Files, FS: t.FS}
+	if f&unix.CLONE_VM != 0 {
+		c.MM.Retain()
+	} else {
+		as, err := t.MM.Fork()
+		if err != nil {
+			return nil, err
+		}
+		c.MM = as
+	}
+	if f&unix.CLONE_FILES != 0 {
+		c.Files.Retain()
+	} else {
+		c.Files = t.Files.Clone()
+	}
+	if f&unix.CLONE_FS != 0 {
+		c.FS.Retain()
+	} else {
+		c.FS = t.FS.Clone()
+	}
+	c.Ctx = cpu.NewContext()
+	c.Ctx.Copy(t.Ctx)
+	c.init()
+	c.creds.Store(t.creds.Load())
+	c.comm.Store(t.comm.Load())
+	c.affinity.Store(t.affinity.Load())
+	c.nice.Store(t.nice.Load())
+	c.timerSlack.Store(t.timerSlack.Load())
+	c.policy.Store(t.policy.Load())
+	c.sig.mask = t.sig.mask
+	if t.work.Load()&workMask != 0 {
+		c.sig.mask = t.sig.saved
+	}
+	if f&(unix.CLONE_VM|unix.CLONE_VFORK) != unix.CLONE_VM {
+		c.sig.alt = t.sig.alt
+	}
+	if f&unix.CLONE_THREAD != 0 {
+		c.Proc = t.Proc
+		return c, nil
+	}
+	c.Proc = t.Proc.fork(c, f)
+	return c, nil
+}
+
+// fork makes the process of c.
+func (p *Process) fork(c *Thread, flags uint64) *Process {
+	n := newProcess(p.table)
+	n.leader = c
+	hand := p.sigHand()
+	switch {
+	case flags&cloneClearSighand != 0:
+		n.hand.Store(hand.forExec())
+	case flags&unix.CLONE_SIGHAND != 0:
+		n.hand.Store(hand)
+	default:
+		n.hand.Store(hand.Clone())
+	}
+	n.exe.Store(p.exe.Load())
+	if e := p.exe.Load(); e != nil {
+		e.Retain()
+	}
+	n.args.Store(p.args.Load())
+	n.limits.copy(&p.limits)
+	n.dumpable.Store(p.dumpable.Load())
+	n.oomScoreAdj.Store(p.oomScoreAdj.Load())
+	n.subreaper.Store(false)
+	return n
+}
+
+// drop undoes newChild.
+func (t *Thread) drop() {
+	t.Ctx.Release()
+	t.MM.Release()
+	t.Files.Release()
+	t.FS.Release()
+}
+
+// publish gives the thread its ID and puts it into the tables; false if the
+// process it should join is ending.
+func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int) (tid int, ok bool) {
+	p := c.Proc
+	tab := p.table
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	parent.Proc.mu.Lock()
+	defer parent.Proc.mu.Unlock()
+	if parent.work.Load()&workExit != 0 {
+		return 0, false
+	}
+	c.TID = tab.newID()
+	tab.forks++
+	if p == parent.Proc {
+		p.threads = append(p.threads, c)
+		if p.signals.stopped {
+			c.work.Or(workStop)
+		}
+	} else {
+		p.PID = c.TID
+		p.threads = append(p.threads, c)
+		p.exitSignal = exitSignal
+		p.parent = parent.Proc
+		if flags&unix.CLONE_PARENT != 0 && parent.Proc.parent != nil {
+			p.parent = parent.Proc.parent
+			p.exitSignal = parent.Proc.exitSignal
+		}
+		p.pgid, p.sid = parent.Proc.pgid, parent.Proc.sid
+		p.parent.children = append(p.parent.children, p)
+		tab.procs[p.PID] = p
+	}
+	tab.tasks[c.TID] = c
+	return c.TID, true
+}
+
+// full reports whether there are as many threads as memory allows, by the rule of
+// Linux, or as RLIMIT_NPROC does.
+func (tab *Table) full(t *Thread) bool {
+	total, _, _, _ := frame.Stats()
+	most := max(64, int(total)*cpu.PageSize/(8*16<<10))
+	tab.mu.Lock()
+	n := len(tab.tasks)
+	tab.mu.Unlock()
+	if n >= most {
+		return true
+	}
+	c := t.Creds()
+	return uint64(n) >= t.Proc.Limit(rlimitNPROC) && !c.Has(unix.CAP_SYS_RESOURCE) && c.UID != 0
+}
+
+// init sets what every thread has.
+func (t *Thread) init() {
+	t.SyscallNr = -1
+	t.Sleeper.BeforeSleep = t.beforeSleep
+	t.Sleeper.Pending = t.interrupted
+	t.timerSlack.Store(50_000)
+	t.affinity.Store(allCPUs())
+}
+
+// Unshare is unshare(2) for what threads can share: CLONE_FS and CLONE_FILES.
+func (t *Thread) Unshare(flags uint64) error {
+	const sharable = unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SYSVSEM
+	if flags&^sharable != 0 {
+		return unix.EINVAL
+	}
+	if flags&unix.CLONE_FS != 0 {
+		old := t.FS
+		t.FS = old.Clone()
+		old.Release()
+	}
+	if flags&unix.CLONE_FILES != 0 {
+		old := t.Files
+		t.Files = old.Clone()
+		old.Release()
+	}
+	return nil
+}

@@ -1,0 +1,253 @@
+package task
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+)
+
+// restartBlock continues an interrupted sleep in restart_syscall(2).
+type restartBlock struct {
+	fn func(*Thread) (uint64, error)
+}
+
+// RestartWith makes restart_syscall(2) call fn, when a call returns
+// ERESTART_RESTARTBLOCK.
+func (t *Thread) RestartWith(fn func(*Thread) (uint64, error)) error {
+	t.restart.fn = fn
+	return linux.ERESTART_RESTARTBLOCK
+}
+
+// Restart is restart_syscall(2).
+func (t *Thread) Restart() (uint64, error) {
+	fn := t.restart.fn
+	t.restart.fn = nil
+	if fn == nil {
+		return 0, unix.EINTR
+	}
+	return fn(t)
+}
+
+// handleWork does what is due before ring 3: exit, stop, signals. It returns
+// false when the thread is to end.
+func (t *Thread) handleWork() bool {
+	for {
+		w := t.work.Load()
+		switch {
+		case w&workExit != 0:
+			return false
+		case w&workStop != 0:
+			t.stayStopped()
+		case w&workMask != 0 && !t.wasInterrupted():
+			t.restoreMask() // the call ended by itself: back to its mask before signals are looked at
+		case w&workSignal != 0:
+			t.deliverOne()
+		case w&workMask != 0:
+			t.undoInterruption()
+			t.restoreMask()
+		default:
+			t.undoInterruption()
+			return true
+		}
+	}
+}
+
+// wasInterrupted reports whether the system call that just ended was broken off
+// by a signal.
+func (t *Thread) wasInterrupted() bool {
+	if t.SyscallNr < 0 {
+		return false
+	}
+	switch t.Ctx.Regs.AX {
+	case errnoResult(unix.EINTR), errnoResult(linux.ERESTARTSYS), errnoResult(linux.ERESTARTNOINTR),
+		errnoResult(linux.ERESTARTNOHAND), errnoResult(linux.ERESTART_RESTARTBLOCK):
+		return true
+	}
+	return false
+}
+
+func errnoResult(e unix.Errno) uint64 { return -uint64(e) }
+
+// undoInterruption makes the interrupted call start again when no handler ran.
+func (t *Thread) undoInterruption() {
+	if t.SyscallNr < 0 {
+		return
+	}
+	r := &t.Ctx.Regs
+	switch r.AX {
+	case errnoResult(linux.ERESTARTSYS), errnoResult(linux.ERESTARTNOINTR), errnoResult(linux.ERESTARTNOHAND):
+		r.AX = uint64(t.SyscallNr)
+		r.IP -= 2
+	case errnoResult(linux.ERESTART_RESTARTBLOCK):
+		r.AX = unix.SYS_RESTART_SYSCALL
+		r.IP -= 2
+	}
+	t.SyscallNr = -1
+}
+
+// interruptFor decides what the interrupted call does now that a handler runs.
+func (t *Thread) interruptFor(act *linux.SigAction) {
+	if t.SyscallNr < 0 {
+		return
+	}
+	r := &t.Ctx.Regs
+	again := false
+	switch r.AX {
+	case errnoResult(linux.ERESTARTNOINTR):
+		again = true
+	case errnoResult(linux.ERESTARTSYS):
+		again = act.Flags&linux.SA_RESTART != 0
+		fallthrough
+	case errnoResult(linux.ERESTARTNOHAND), errnoResult(linux.ERESTART_RESTARTBLOCK):
+		if !again {
+			r.AX = errnoResult(unix.EINTR)
+		}
+	}
+	if again {
+		r.AX = uint64(t.SyscallNr)
+		r.IP -= 2
+	}
+	t.SyscallNr = -1
+}
+
+// deliverOne takes one signal and acts on it.
+func (t *Thread) deliverOne() {
+	p := t.Proc
+	p.mu.Lock()
+	info, ok := t.dequeue(^t.sig.mask)
+	t.recalc()
+	p.mu.Unlock()
+	if !ok {
+		return
+	}
+	sig := info.Signo()
+	h := p.sigHand()
+	h.mu.Lock()
+	act := h.actions[sig]
+	if act.Handler > linux.SIG_IGN && act.Flags&linux.SA_RESETHAND != 0 {
+		h.actions[sig].Handler = linux.SIG_DFL
+	}
+	h.mu.Unlock()
+	if traceSignal != nil {
+		traceSignal(t, &info)
+	}
+	switch {
+	case act.Handler > linux.SIG_IGN:
+		t.interruptFor(&act)
+		if !t.pushFrame(sig, &act, &info) {
+			t.forceFatal(int(unix.SIGSEGV), 0)
+			return
+		}
+		p.mu.Lock()
+		mask := t.sig.mask | act.Mask
+		if act.Flags&linux.SA_NODEFER == 0 {
+			mask |= linux.SigBit(sig)
+		}
+		t.work.And(^uint32(workMask))
+		t.setMask(mask)
+		p.mu.Unlock()
+	case act.Handler == linux.SIG_IGN || ignoredSet.Has(sig):
+	case stopSet.Has(sig):
+		if sig == int(unix.SIGSTOP) || !p.orphaned() {
+			p.stop(sig)
+		}
+	default:
+		t.die(&info)
+	}
+}
+
+// traceSignal, when set, is told of every signal taken.
+var traceSignal func(*Thread, *linux.SigInfo)
+
+// TraceSignals makes f be called for each signal that a thread takes; nil ends it.
+func TraceSignals(f func(*Thread, *linux.SigInfo)) { traceSignal = f }
+
+// force sends the calling thread a signal that it cannot refuse: if it blocks or
+// ignores sig, the action becomes the default (Linux's force_sig_info).
+func (t *Thread) force(info *linux.SigInfo) {
+	sig := info.Signo()
+	p := t.Proc
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.sigHand()
+	h.mu.Lock()
+	if h.actions[sig].Handler == linux.SIG_IGN || t.sig.mask.Has(sig) {
+		h.actions[sig].Handler = linux.SIG_DFL
+		t.sig.mask &^= linux.SigBit(sig)
+	}
+	h.mu.Unlock()
+	t.sig.pending.drop(linux.SigBit(sig))
+	t.sig.pending.add(info)
+	t.work.Or(workSignal)
+}
+
+// forceFatal is force with the handler taken away: the stack for a frame is bad.
+func (t *Thread) forceFatal(sig int, addr uint64) {
+	h := t.Proc.sigHand()
+	h.mu.Lock()
+	h.actions[sig].Handler = linux.SIG_DFL
+	h.mu.Unlock()
+	info := linux.NewSigInfo(sig, linux.SI_KERNEL)
+	info.SetAddr(addr)
+	t.force(&info)
+}
+
+// ForceSignal sends the calling thread a signal that it cannot refuse.
+func (t *Thread) ForceSignal(info linux.SigInfo) { t.force(&info) }
+
+// orphaned reports whether nobody could continue the process if it stopped at
+// the terminal (the process group is orphaned).
+func (p *Process) orphaned() bool {
+	p.table.mu.Lock()
+	defer p.table.mu.Unlock()
+	return p.parent == nil || p.parent.sid != p.sid
+}
+
+// stop stops the process (default action of SIGSTOP and its kin).
+func (p *Process) stop(sig int) {
+	p.mu.Lock()
+	p.signals.stopped, p.signals.stopSignal = true, sig
+	p.signals.stopReport, p.signals.contReport = true, false
+	for _, t := range p.threads {
+		t.post(workStop)
+	}
+	p.mu.Unlock()
+	p.notifyParent(linux.CLD_STOPPED, sig)
+}
+
+// resume is SIGCONT's effect, whatever its action. p.mu is held.
+func (p *Process) resume() {
+	if !p.signals.stopped {
+		return
+	}
+	p.signals.stopped = false
+	p.signals.stopReport, p.signals.contReport = false, true
+	for _, t := range p.threads {
+		t.work.And(^uint32(workStop))
+		t.Wake()
+	}
+	go p.notifyParent(linux.CLD_CONTINUED, int(unix.SIGCONT)) // not under p.mu
+}
+
+// stayStopped blocks until SIGCONT or the end.
+func (t *Thread) stayStopped() {
+	t.setState(stateStopped)
+	for {
+		t.Clear()
+		w := t.work.Load()
+		if w&workStop == 0 || w&workExit != 0 || t.killed() {
+			break
+		}
+		t.SleepUninterruptible(0)
+	}
+	if t.killed() {
+		t.work.And(^uint32(workStop))
+	}
+	t.setState(stateRunning)
+}
+
+// killed reports a pending SIGKILL.
+func (t *Thread) killed() bool {
+	t.Proc.mu.Lock()
+	defer t.Proc.mu.Unlock()
+	return (t.sig.pending.set | t.Proc.signals.pending.set).Has(int(unix.SIGKILL))
+}

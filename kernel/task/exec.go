@@ -1,0 +1,103 @@
+package task
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/loader"
+	"gosv/kernel/vfs"
+)
+
+// Exec is execve(2) and execveat(2): the process runs another program. It returns
+// nil on the new program's first instruction.
+func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string, name string) error {
+	p := t.Proc
+	img, err := loader.Load(&loader.Args{
+		Caller: t.Caller(), FS: t.FS, Dir: dir, Path: path, Flags: flags, Name: name, Argv: argv, Env: env,
+		StackLimit: p.Limit(unix.RLIMIT_STACK), NoSetID: t.Creds().NoNewPrivs,
+	})
+	if err != nil {
+		return err
+	}
+	if !t.becomeAlone() {
+		img.MM.Release()
+		img.Exe.AllowWrite()
+		img.Exe.Release()
+		return linux.ERESTARTNOINTR // this thread is ending
+	}
+
+	// No way back from here.
+	t.exitRobustList()
+	if t.clearTID != 0 {
+		if t.MM.Store32(t.clearTID, 0) == nil {
+			t.FutexWake(t.clearTID, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
+		}
+		t.clearTID = 0
+	}
+	p.deleteTimers()
+	if t.Files.Shared() {
+		old := t.Files
+		t.Files = old.Clone()
+		old.Release()
+	}
+	t.Files.CloseExec()
+	old := t.MM
+	t.MM = img.MM
+	old.Release()
+	t.endVfork()
+
+	p.mu.Lock()
+	p.hand.Store(p.hand.Load().forExec())
+	t.sig.alt = altStack{}
+	t.sig.pending.queue = append([]linux.SigInfo(nil), t.sig.pending.queue...)
+	p.mu.Unlock()
+	p.table.mu.Lock()
+	p.execed = true
+	p.table.mu.Unlock()
+	p.dumpable.Store(1)
+	p.membarrier.Store(0)
+	t.restart.fn = nil
+	t.become(img)
+	p.applyLimits()
+	return nil
+}
+
+// becomeAlone ends the process's other threads and takes over the leader's ID;
+// false if the thread itself is to end.
+func (t *Thread) becomeAlone() bool {
+	p := t.Proc
+	p.mu.Lock()
+	if p.exiting.Load() || p.aloneWaiter != nil || t.work.Load()&workExit != 0 {
+		p.mu.Unlock()
+		return false
+	}
+	if len(p.threads) > 1 {
+		p.aloneWaiter = t
+		for _, o := range p.threads {
+			if o != t {
+				o.post(workExit)
+				o.Wake()
+			}
+		}
+		for len(p.threads) > 1 {
+			p.mu.Unlock()
+			t.SleepUninterruptible(0)
+			p.mu.Lock()
+		}
+		p.aloneWaiter = nil
+	}
+	p.mu.Unlock()
+
+	tab := p.table
+	tab.mu.Lock()
+	p.mu.Lock()
+	ok := !p.exiting.Load()
+	if ok && t != p.leader {
+		delete(tab.tasks, t.TID)
+		t.TID = p.PID
+		tab.tasks[t.TID] = t
+		p.leader = t
+	}
+	p.mu.Unlock()
+	tab.mu.Unlock()
+	return ok
+}

@@ -1,0 +1,237 @@
+package task
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/wait"
+)
+
+// ExitInfo is how the first process ended.
+type ExitInfo struct {
+	Status int    // exit status; 128+signal if one killed it
+	Signal string // "SIGSEGV"; empty unless a signal killed it
+	Addr   uint64 // of a fault
+	Fault  bool   // Addr, IP and Insn mean something
+	IP     uint64
+	Insn   string // mnemonic of the instruction, or its bytes
+	OOM    bool   // killed because there was no memory
+}
+
+// Exit ends the thread (exit(2)); code is 0 to 255. The handler returns then.
+func (t *Thread) Exit(code int) {
+	t.exitStatus = code & 0xff << 8
+	t.work.Or(workExit)
+}
+
+// ExitGroup ends the process (exit_group(2)).
+func (t *Thread) ExitGroup(code int) { t.Proc.end(code&0xff<<8, nil) }
+
+// end makes all threads leave; status is that of wait(2). The first call counts.
+func (p *Process) end(status int, info *ExitInfo) {
+	p.mu.Lock()
+	if !p.exiting.Swap(true) {
+		p.status = status
+		p.exitInfo = info
+	}
+	p.signals.stopped = false
+	for _, t := range p.threads {
+		t.post(workExit)
+		t.Wake() // a stopped one
+	}
+	p.mu.Unlock()
+}
+
+// exit is the last that a thread does.
+func (t *Thread) exit() {
+	p := t.Proc
+	t.exitRobustList()
+	if t.clearTID != 0 {
+		if t.MM.Store32(t.clearTID, 0) == nil {
+			t.FutexWake(t.clearTID, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
+			t.FutexWake(t.clearTID, true, 1, linux.FUTEX_BITSET_MATCH_ANY)
+		}
+		t.clearTID = 0
+	}
+	t.endVfork()
+	t.clock.pause()
+	t.Ctx.Release()
+	_, rss := t.MM.Usage()
+	user, sys := t.clock.split()
+
+	tab := p.table
+	tab.mu.Lock()
+	p.mu.Lock()
+	p.clock.user += user
+	p.clock.sys += sys
+	p.clock.maxRSS = max(p.clock.maxRSS, rss)
+	p.clock.switches += t.switches.Load()
+	if t == p.leader && !p.exiting.Load() {
+		p.status = t.exitStatus
+	}
+	p.threads = slices.DeleteFunc(p.threads, func(o *Thread) bool { return o == t })
+	last := len(p.threads) == 0
+	delete(tab.tasks, t.TID)
+	t.setState(stateDead)
+	if last {
+		p.exiting.Store(true)
+	} else if alone := p.aloneWaiter; alone != nil && len(p.threads) == 1 {
+		alone.Wake() // execve waits for this
+	}
+	// A signal of the process that woke this thread may be another's to take.
+	for sig := 1; !last && sig <= linux.NSIG; sig++ {
+		if p.signals.pending.set.Has(sig) {
+			if o := p.receiver(sig); o != nil {
+				o.post(workSignal)
+			}
+		}
+	}
+	p.mu.Unlock()
+	tab.mu.Unlock()
+
+	if last {
+		p.timers.stopAll()
+	}
+	t.Files.Release()
+	t.FS.Release()
+	t.MM.Release()
+	if last {
+		p.finish()
+	}
+}
+
+// endVfork lets the parent of a vfork go on.
+func (t *Thread) endVfork() {
+	if s := t.vforkDone.Swap(nil); s != nil {
+		s.Wake()
+	}
+}
+
+// finish is the end of a process, after its last thread.
+func (p *Process) finish() {
+	if e := p.exe.Swap(nil); e != nil {
+		e.Release()
+	}
+	tab := p.table
+	tab.mu.Lock()
+	heir := tab.init
+	for a := p.parent; a != nil; a = a.parent {
+		if a.subreaper.Load() && !a.zombie {
+			heir = a
+			break
+		}
+	}
+	orphans := p.children
+	p.children = nil
+	var zombies bool
+	for _, c := range orphans {
+		c.parent = heir
+		if heir == p {
+			c.parent = nil
+		} else if heir != nil {
+			heir.children = append(heir.children, c)
+			zombies = zombies || c.zombie
+		}
+		if sig := c.parentDeath.Load(); sig != 0 {
+			go c.SendSignal(int(sig))
+		}
+	}
+	p.zombie = true
+	parent := p.parent
+	var others []*Process
+	if p == tab.init {
+		// The first process's end is everyone's.
+		for _, o := range tab.procs {
+			if o != p {
+				others = append(others, o)
+			}
+		}
+	}
+	reaped := parent == nil || p.exitSignal == int(unix.SIGCHLD) && parent.autoReaps()
+	if reaped {
+		p.reap()
+	}
+	tab.mu.Unlock()
+	for _, o := range others {
+		o.end(int(unix.SIGKILL), nil)
+	}
+	for _, o := range others {
+		<-o.done
+	}
+	close(p.done)
+	if zombies {
+		heir.childExit.Notify(wait.In)
+	}
+	if parent != nil {
+		p.notifyExit(parent, reaped)
+	}
+}
+
+// autoReaps reports whether children become no zombies: SIGCHLD is ignored, or
+// has SA_NOCLDWAIT.
+func (p *Process) autoReaps() bool {
+	a := p.sigHand().Action(int(unix.SIGCHLD))
+	return a.Handler == linux.SIG_IGN || a.Flags&linux.SA_NOCLDWAIT != 0
+}
+
+// reap takes the zombie out of the tables. table.mu is held.
+func (p *Process) reap() {
+	if p.parent != nil {
+		p.parent.children = slices.DeleteFunc(p.parent.children, func(o *Process) bool { return o == p })
+	}
+	delete(p.table.procs, p.PID)
+	if p.table.init == p {
+		p.table.init = nil
+		p.table.last = 0
+	}
+}
+
+// notifyExit tells the parent of a process's end.
+func (p *Process) notifyExit(parent *Process, reaped bool) {
+	if p.exitSignal != 0 {
+		code, status := int32(linux.CLD_EXITED), int32(p.status>>8)
+		if s := p.status & 0x7f; s != 0 {
+			code, status = linux.CLD_KILLED, int32(s)
+		}
+		user, sys := p.CPUTime()
+		info := linux.NewSigInfo(p.exitSignal, code)
+		info.SetChild(p.PID, p.leader.Creds().UID, status, user/tick, sys/tick)
+		parent.Signal(info)
+	}
+	parent.childExit.Notify(wait.In)
+}
+
+// tick is the unit of clock_t, in ns (sysconf(_SC_CLK_TCK) is 100).
+const tick = 10_000_000
+
+// notifyParent tells the parent of a stop or a continuation.
+func (p *Process) notifyParent(code int32, sig int) {
+	p.table.mu.Lock()
+	parent := p.parent
+	p.table.mu.Unlock()
+	if parent == nil {
+		return
+	}
+	if a := parent.sigHand().Action(int(unix.SIGCHLD)); a.Flags&linux.SA_NOCLDSTOP == 0 {
+		info := linux.NewSigInfo(int(unix.SIGCHLD), code)
+		info.SetChild(p.PID, p.leader.Creds().UID, int32(sig), 0, 0)
+		parent.Signal(info)
+	}
+	parent.childExit.Notify(wait.In)
+}
+
+// Wait blocks until the process has ended. It is for the kernel's main goroutine,
+// about a process that Start made.
+func (p *Process) Wait() ExitInfo {
+	<-p.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.exitInfo != nil {
+		return *p.exitInfo
+	}
+	if sig := p.status & 0x7f; sig != 0 {
+		return ExitInfo{Status: 128 + sig, Signal: signalName(sig), OOM: p.oomKilled.Load()}
+	}
+	return ExitInfo{Status: p.status >> 8}
+}

@@ -1,0 +1,105 @@
+package task
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/cpu"
+	"gosv/kernel/mm"
+	"gosv/kernel/trace"
+)
+
+// pageFault resolves a page fault of ring 3, or turns it into a signal.
+func (t *Thread) pageFault() {
+	r := &t.Ctx.Regs
+	addr := t.Ctx.Fault
+	acc := mm.AccessRead
+	switch {
+	case r.Err&cpu.FaultFetch != 0:
+		acc = mm.AccessExec
+	case r.Err&cpu.FaultWrite != 0:
+		acc = mm.AccessWrite
+	}
+	fault := t.MM.Fault(addr, acc)
+	if fault == nil {
+		t.faults.Add(1)
+		return
+	}
+	if fault.OOM {
+		t.outOfMemory()
+		return
+	}
+	t.sig.trap = trapState{No: cpu.VecPageFault, Err: r.Err&^cpu.FaultReserved | cpu.FaultUser, CR2: addr}
+	info := linux.NewSigInfo(fault.Signal, fault.Code)
+	info.SetAddr(addr)
+	t.force(&info)
+}
+
+// outOfMemory kills the process: there is no frame for its page.
+func (t *Thread) outOfMemory() {
+	trace.Line("out of memory: killed process " + strconv.Itoa(t.Proc.PID) + " (" + t.Comm() + ")")
+	t.Proc.oomKilled.Store(true)
+	info := linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)
+	t.Signal(info)
+}
+
+// exception turns an exception of ring 3 into a signal, with the codes of Linux
+// (arch/x86/kernel/traps.c).
+func (t *Thread) exception() {
+	r := &t.Ctx.Regs
+	sig, code, addr := unix.SIGSEGV, int32(linux.SI_KERNEL), uint64(0)
+	switch r.Vec {
+	case cpu.VecDivide:
+		sig, code, addr = unix.SIGFPE, linux.FPE_INTDIV, r.IP
+	case cpu.VecDebug:
+		sig, code, addr = unix.SIGTRAP, linux.TRAP_TRACE, r.IP
+		r.Flags &^= cpu.FlagTF
+	case cpu.VecBreakpoint:
+		sig = unix.SIGTRAP
+	case cpu.VecInvalidOp:
+		sig, code, addr = unix.SIGILL, linux.ILL_ILLOPN, r.IP
+	case cpu.VecInvalidTSS, cpu.VecNoSegment, cpu.VecStackFault:
+		sig = unix.SIGBUS
+	case cpu.VecAlign:
+		sig, code = unix.SIGBUS, linux.BUS_ADRALN
+	case cpu.VecFPU:
+		sig, code, addr = unix.SIGFPE, t.fpCode(false), r.IP
+	case cpu.VecSIMD:
+		sig, code, addr = unix.SIGFPE, t.fpCode(true), r.IP
+	}
+	t.sig.trap.No, t.sig.trap.Err = r.Vec, r.Err
+	info := linux.NewSigInfo(int(sig), code)
+	info.SetAddr(addr)
+	t.force(&info)
+}
+
+// fpCode says which unmasked floating-point exception there was: from the x87
+// status, or from MXCSR.
+func (t *Thread) fpCode(simd bool) int32 {
+	b := t.frameBuffer()
+	t.Ctx.SaveFP(b.fp[:len(b.fp)-4])
+	fp := b.fp
+	var raised uint16
+	if simd {
+		csr := uint16(fp[24]) | uint16(fp[25])<<8
+		raised = csr &^ (csr >> 7)
+	} else {
+		control := uint16(fp[0]) | uint16(fp[1])<<8
+		status := uint16(fp[2]) | uint16(fp[3])<<8
+		raised = status &^ control
+	}
+	switch {
+	case raised&0x01 != 0:
+		return linux.FPE_FLTINV
+	case raised&0x04 != 0:
+		return linux.FPE_FLTDIV
+	case raised&0x08 != 0:
+		return linux.FPE_FLTOVF
+	case raised&0x12 != 0: // denormal counts as underflow
+		return linux.FPE_FLTUND
+	case raised&0x20 != 0:
+		return linux.FPE_FLTRES
+	}
+	return 0
+}

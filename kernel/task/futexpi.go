@@ -1,0 +1,228 @@
+package task
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/wait"
+)
+
+// The priority-inheriting futexes of futex(2): the word holds the owner's TID,
+// and the kernel hands the lock over in order of arrival. All threads have one
+// priority here, so there is nothing to inherit.
+
+// FutexLockPI is FUTEX_LOCK_PI and, with try, FUTEX_TRYLOCK_PI. EDEADLK, ESRCH,
+// EAGAIN, ETIMEDOUT, ERESTARTNOINTR.
+func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) error {
+	k, err := t.futexKey(addr, private)
+	if err != nil {
+		return err
+	}
+	me := uint32(t.TID)
+	b := bucketOf(k)
+	b.mu.Lock()
+	for {
+		v, err := t.MM.Load32(addr)
+		if err != nil {
+			b.mu.Unlock()
+			return err
+		}
+		owner := v & linux.FUTEX_TID_MASK
+		if owner == me {
+			b.mu.Unlock()
+			return unix.EDEADLK
+		}
+		next := v | linux.FUTEX_WAITERS
+		if owner == 0 { // free, or its owner died
+			next = me | v&(linux.FUTEX_WAITERS|linux.FUTEX_OWNER_DIED)
+		} else if try {
+			b.mu.Unlock()
+			return unix.EAGAIN
+		}
+		prev, err := t.MM.CAS32(addr, v, next)
+		if err != nil {
+			b.mu.Unlock()
+			return err
+		}
+		if prev != v {
+			continue
+		}
+		if owner == 0 {
+			b.mu.Unlock()
+			return nil
+		}
+		o := t.Proc.table.Thread(int(owner))
+		if o == nil {
+			b.mu.Unlock()
+			return unix.ESRCH
+		}
+		o.piWaited.Store(true)
+		break
+	}
+	w := &t.futex
+	w.key, w.bitset, w.thread, w.pi = k, linux.FUTEX_BITSET_MATCH_ANY, t, true
+	t.Clear()
+	b.push(w)
+	b.mu.Unlock()
+	for w.bucket.Load() != nil {
+		r := t.Sleep(deadline)
+		if r == wait.Woken {
+			continue
+		}
+		if !w.cancel() {
+			break // the lock was handed over meanwhile
+		}
+		if r == wait.TimedOut {
+			return unix.ETIMEDOUT
+		}
+		return linux.ERESTARTNOINTR
+	}
+	return nil
+}
+
+// FutexUnlockPI hands the lock to the first waiter. EPERM if the caller does not
+// own it.
+func (t *Thread) FutexUnlockPI(addr uint64, private bool) error {
+	k, err := t.futexKey(addr, private)
+	if err != nil {
+		return err
+	}
+	b := bucketOf(k)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v, err := t.MM.Load32(addr)
+	if err != nil {
+		return err
+	}
+	if v&linux.FUTEX_TID_MASK != uint32(t.TID) {
+		return unix.EPERM
+	}
+	return t.handOver(b, addr, v, 0)
+}
+
+// handOver gives the lock whose word is v to the first waiter, or frees it.
+func (t *Thread) handOver(b *futexBucket, addr uint64, v, died uint32) error {
+	k, err := t.futexKey(addr, true)
+	if err != nil {
+		return err
+	}
+	shared, _ := t.futexKey(addr, false)
+	var first *futexWaiter
+	more := false
+	for w := b.head; w != nil; w = w.next {
+		if w.pi && (w.key == k || w.key == shared) {
+			if first != nil {
+				more = true
+				break
+			}
+			first = w
+		}
+	}
+	for {
+		next := died
+		if first != nil {
+			next |= uint32(first.thread.TID)
+		}
+		if more {
+			next |= linux.FUTEX_WAITERS
+			first.thread.piWaited.Store(true)
+		}
+		prev, err := t.MM.CAS32(addr, v, next)
+		if err != nil {
+			return err
+		}
+		if prev == v {
+			break
+		}
+		v = prev
+	}
+	if first != nil {
+		b.wake(first)
+	}
+	return nil
+}
+
+// exitRobustList marks the mutexes that the ending thread holds and wakes one
+// waiter of each (get_robust_list(2), Documentation/locking/robust-futexes.rst).
+// The list is the program's: every pointer may be bad.
+func (t *Thread) exitRobustList() {
+	head := t.robustList
+	t.robustList = 0
+	if head == 0 {
+		return
+	}
+	entry, err := t.MM.Load64(head)
+	if err != nil {
+		return
+	}
+	offset, err := t.MM.Load64(head + 8)
+	if err != nil {
+		return
+	}
+	inProgress, err := t.MM.Load64(head + 16)
+	if err != nil {
+		return
+	}
+	for range linux.ROBUST_LIST_LIMIT {
+		if entry&^1 == head {
+			break
+		}
+		next, err := t.MM.Load64(entry &^ 1)
+		if entry != inProgress {
+			if !t.ownerDied(entry&^1+offset, entry&1 != 0, false) {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+		entry = next
+	}
+	if inProgress != 0 {
+		t.ownerDied(inProgress&^1+offset, inProgress&1 != 0, true)
+	}
+}
+
+// ownerDied marks one word, if the thread owns it; false if it cannot be accessed.
+func (t *Thread) ownerDied(addr uint64, pi, inProgress bool) bool {
+	for addr&3 == 0 {
+		v, err := t.MM.Load32(addr)
+		if err != nil {
+			return false
+		}
+		owner := v & linux.FUTEX_TID_MASK
+		if inProgress && !pi && owner == 0 {
+			// It died between unlocking and waking.
+			t.FutexWake(addr, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
+			t.FutexWake(addr, true, 1, linux.FUTEX_BITSET_MATCH_ANY)
+			return true
+		}
+		if owner != uint32(t.TID) {
+			return true
+		}
+		if pi {
+			k, err := t.futexKey(addr, true)
+			if err != nil {
+				return false
+			}
+			b := bucketOf(k)
+			b.mu.Lock()
+			err = t.handOver(b, addr, v, linux.FUTEX_OWNER_DIED)
+			b.mu.Unlock()
+			return err == nil
+		}
+		prev, err := t.MM.CAS32(addr, v, v&linux.FUTEX_WAITERS|linux.FUTEX_OWNER_DIED)
+		if err != nil {
+			return false
+		}
+		if prev != v {
+			continue
+		}
+		if v&linux.FUTEX_WAITERS != 0 {
+			// Robust mutexes may be shared or private; the word does not say.
+			t.FutexWake(addr, true, 1, linux.FUTEX_BITSET_MATCH_ANY)
+			t.FutexWake(addr, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
+		}
+		return true
+	}
+	return false
+}

@@ -1,0 +1,172 @@
+// Package task is the program's processes and threads: their life, signals, futexes, clocks and timers.
+//
+// A thread is a goroutine that runs ring 3 in a loop (run.go). A process is a thread group; everything that clone(2)
+// can share is an object of its own to which threads refer.
+//
+// Lock order:
+//
+//	Table.mu            the tree of processes, and who is in it
+//	  Process.mu        a process's threads, pending signals and masks (Linux's siglock)
+//	    SigHand.mu      signal actions
+//	    wait queues
+//	timers.mu           a process's POSIX and interval timers
+//	futex bucket        (two of them in address order), then mm's locks
+package task
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"gosv/abi/linux"
+	"gosv/kernel/cpu"
+	"gosv/kernel/loader"
+	"gosv/kernel/mm"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+// A Thread is one thread of the program: a task of Linux.
+type Thread struct {
+	wait.Sleeper
+
+	TID   int
+	Proc  *Process
+	Ctx   *cpu.Context
+	MM    *mm.AddressSpace
+	Files *vfs.FDTable
+	FS    *vfs.FSContext
+
+	// SyscallNr and SyscallArgs are the call being served; SyscallNr is -1
+	// otherwise, and after rt_sigreturn.
+	SyscallNr   int
+	SyscallArgs [6]uint64
+
+	// work says what is to be done before the thread returns to ring 3.
+	work atomic.Uint32
+
+	creds atomic.Pointer[vfs.Creds]
+	comm  atomic.Pointer[string]
+
+	sig      threadSignals
+	frameBuf *frameBuffer
+	clock    cpuClock
+	futex    futexWaiter
+	restart  restartBlock
+
+	clearTID   uint64 // CLONE_CHILD_CLEARTID, set_tid_address(2)
+	robustList uint64 // set_robust_list(2)
+	piWaited   atomic.Bool
+	affinity   atomic.Uint64
+	nice       atomic.Int32
+	policy     atomic.Uint64 // scheduling policy, and the priority above bit 32
+	timerSlack atomic.Uint64
+	switches   atomic.Uint64 // how often the thread blocked
+	faults     atomic.Uint64 // page faults resolved
+	state      atomic.Uint32
+
+	vforkDone  atomic.Pointer[wait.Sleeper] // the parent that waits for exec or exit
+	exitStatus int                          // status of exit(2), in wait(2)'s encoding
+}
+
+// Values of Thread.state, for /proc.
+const (
+	stateRunning = iota
+	stateBlocked
+	stateStopped
+	stateDead
+)
+
+func (t *Thread) setState(s uint32) { t.state.Store(s) }
+
+// Bits of Thread.work.
+const (
+	workSignal = 1 << iota // a signal may be deliverable
+	workExit               // the thread must end: exit_group, exec in another thread
+	workStop               // the group is stopped
+	workMask               // a saved signal mask is to be restored
+)
+
+// A Process is a thread group.
+type Process struct {
+	PID int
+
+	// mu guards the threads, the signals and the fields up to the next blank line.
+	mu          sync.Mutex
+	threads     []*Thread
+	leader      *Thread
+	signals     processSignals
+	clock       processClock
+	status      int // wait status, once exiting is set or the leader has ended
+	exitInfo    *ExitInfo
+	aloneWaiter *Thread // execve waits until it is the only thread
+
+	table      *Table // whose mu guards the fields up to the next blank line
+	parent     *Process
+	children   []*Process
+	pgid, sid  int
+	zombie     bool
+	execed     bool
+	exitSignal int
+
+	hand        atomic.Pointer[SigHand]
+	exe         atomic.Pointer[vfs.File]
+	args        atomic.Pointer[loader.Layout]
+	limits      limits
+	timers      timers
+	exiting     atomic.Bool
+	oomKilled   atomic.Bool
+	dumpable    atomic.Int32
+	oomScoreAdj atomic.Int32
+	parentDeath atomic.Int32 // prctl(2), PR_SET_PDEATHSIG
+	subreaper   atomic.Bool  // prctl(2), PR_SET_CHILD_SUBREAPER
+	membarrier  atomic.Uint32
+
+	childExit wait.Queue    // told when a child ends, stops or goes on
+	signalfd  wait.Queue    // told when a signal is queued
+	done      chan struct{} // closed at the end of the process
+	startTime int64         // on cpu.Nanotime's clock
+}
+
+func newProcess(tab *Table) *Process {
+	p := &Process{table: tab, done: make(chan struct{}), startTime: cpu.Nanotime()}
+	p.dumpable.Store(1)
+	return p
+}
+
+// Creds are the thread's credentials; they never change in place.
+func (t *Thread) Creds() *vfs.Creds { return t.creds.Load() }
+
+// SetCreds replaces the thread's credentials.
+func (t *Thread) SetCreds(c *vfs.Creds) { t.creds.Store(c) }
+
+// Comm is the thread's name, at most 15 bytes.
+func (t *Thread) Comm() string { return *t.comm.Load() }
+
+// SetComm names the thread (prctl PR_SET_NAME, exec).
+func (t *Thread) SetComm(name string) {
+	if len(name) > 15 {
+		name = name[:15]
+	}
+	t.comm.Store(&name)
+}
+
+// SignalMask is the set of signals that the thread blocks.
+func (t *Thread) SignalMask() linux.SigSet { return t.sig.mask }
+
+// Caller is on whose behalf the thread's file operations are.
+func (t *Thread) Caller() vfs.Caller {
+	return vfs.Caller{Creds: t.creds.Load(), Sleeper: &t.Sleeper, Task: t}
+}
+
+// NewThread is for tests of other packages: a thread that runs nothing.
+func NewThread(as *mm.AddressSpace, files *vfs.FDTable, fs *vfs.FSContext) *Thread {
+	p := newProcess(Tasks)
+	p.limits.init()
+	p.hand.Store(new(SigHand))
+	t := &Thread{Proc: p, MM: as, Files: files, FS: fs, Ctx: cpu.NewContext()}
+	t.init()
+	t.creds.Store(&vfs.RootCreds)
+	t.SetComm("test")
+	p.leader, p.threads = t, []*Thread{t}
+	return t
+}

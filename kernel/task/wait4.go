@@ -1,0 +1,106 @@
+package task
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/wait"
+)
+
+// A WaitResult is what wait4(2) and waitid(2) tell about a child.
+type WaitResult struct {
+	PID    int
+	UID    uint32
+	Status int   // wait(2)'s encoding
+	Code   int32 // CLD_*
+	Usage  Usage
+}
+
+// Wait4 waits for a child: pid above 0 is one, -1 any, 0 one of the caller's group,
+// below -1 one of the group -pid. options are W*; WNOWAIT leaves the child as it
+// is. A PID of 0 means that none is ready and WNOHANG was given. ECHILD,
+// ERESTARTSYS.
+func (t *Thread) Wait4(pid int, options int) (WaitResult, error) {
+	p := t.Proc
+	w := wait.Waiter{Mask: wait.In, Notify: func(wait.Events) { t.Wake() }}
+	p.childExit.Add(&w)
+	defer p.childExit.Remove(&w)
+	for {
+		t.Clear()
+		r, found := p.findChild(pid, options)
+		switch {
+		case r.PID != 0:
+			return r, nil
+		case !found:
+			return r, unix.ECHILD
+		case options&unix.WNOHANG != 0:
+			return r, nil
+		}
+		if t.Sleep(0) == wait.Interrupted {
+			return r, linux.ERESTARTSYS
+		}
+	}
+}
+
+// findChild looks for a child with news; found says that there is a child at all.
+func (p *Process) findChild(pid, options int) (r WaitResult, found bool) {
+	tab := p.table
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	for _, c := range p.children {
+		switch {
+		case pid > 0 && c.PID != pid, pid == 0 && c.pgid != p.pgid, pid < -1 && c.pgid != -pid:
+			continue
+		}
+		clone := c.exitSignal != int(unix.SIGCHLD)
+		if options&unix.WALL == 0 && clone != (options&unix.WCLONE != 0) {
+			continue
+		}
+		found = true
+		r = WaitResult{PID: c.PID, UID: c.leader.Creds().UID}
+		if c.zombie {
+			if options&unix.WEXITED == 0 {
+				continue
+			}
+			r.Status, r.Code = c.status, linux.CLD_EXITED
+			if c.status&0x7f != 0 {
+				r.Code = linux.CLD_KILLED
+			}
+			r.Usage = c.Usage()
+			if options&unix.WNOWAIT == 0 {
+				p.absorb(c, r.Usage)
+				c.reap()
+			}
+			return r, true
+		}
+		c.mu.Lock()
+		s := &c.signals
+		switch {
+		case options&unix.WUNTRACED != 0 && s.stopReport:
+			r.Status, r.Code = s.stopSignal<<8|0x7f, linux.CLD_STOPPED
+			s.stopReport = options&unix.WNOWAIT != 0
+		case options&unix.WCONTINUED != 0 && s.contReport:
+			r.Status, r.Code = 0xffff, linux.CLD_CONTINUED
+			s.contReport = options&unix.WNOWAIT != 0
+		default:
+			r.PID = 0
+		}
+		c.mu.Unlock()
+		if r.PID != 0 {
+			r.Usage = c.Usage()
+			return r, true
+		}
+	}
+	return WaitResult{}, found
+}
+
+// absorb adds a child's times to those of the children.
+func (p *Process) absorb(c *Process, u Usage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.mu.Lock()
+	cu, cs, rss := c.clock.childUser, c.clock.childSys, c.clock.childMaxRSS
+	c.mu.Unlock()
+	p.clock.childUser += u.User + cu
+	p.clock.childSys += u.System + cs
+	p.clock.childMaxRSS = max(p.clock.childMaxRSS, u.MaxRSS, rss)
+}

@@ -1,0 +1,2 @@
+// Package trace is how one sees what the kernel does: the log, strace, and counters of events.
+package trace
