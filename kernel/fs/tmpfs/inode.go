@@ -1,0 +1,307 @@
+package tmpfs
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/mm"
+	"gosv/kernel/vfs"
+)
+
+// An Inode is an object of any type.
+type Inode struct {
+	vfs.InodeDefaults
+	fs    *FS
+	ino   uint64
+	mode  atomic.Uint32
+	owner atomic.Uint64 // uid, gid<<32
+
+	// writeMu makes writes and changes of the size happen one after the other.
+	writeMu sync.Mutex
+
+	// mu guards the attributes and the entries.
+	mu      sync.Mutex
+	nlink   uint32
+	refs    int32 // open files
+	noLink  bool  // O_TMPFILE|O_EXCL
+	freed   bool
+	rdev    uint64
+	times   [4]vfs.Time // access, modification, change, birth
+	xattrs  map[string][]byte
+	names   *names // of a directory
+	target  string // of a symbolic link
+	charged int64  // pages of cache that are counted in fs.used
+
+	cache    atomic.Pointer[mm.Cache]
+	borrowed atomic.Bool   // cache is the lower inode's
+	seals    atomic.Uint32 // F_SEAL_*
+
+	lower    vfs.Inode // nil: the inode is all ours
+	lowerIno uint64
+}
+
+// Indices of Inode.times.
+const (
+	accessed = iota
+	modified
+	statusChanged
+	born
+)
+
+func (fs *FS) newInode(mode, uid, gid uint32) *Inode {
+	n := &Inode{fs: fs, ino: fs.next.Add(1), nlink: 1}
+	n.mode.Store(mode)
+	n.owner.Store(uint64(uid) | uint64(gid)<<32)
+	now := vfs.Now()
+	n.times = [4]vfs.Time{now, now, now, now}
+	switch mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		n.names = new(names)
+	case unix.S_IFREG:
+		n.cache.Store(mm.NewCache(nil))
+	}
+	fs.inodes.Add(1)
+	return n
+}
+
+// makeInode is newInode with the limit; ENOSPC.
+func (fs *FS) makeInode(a *vfs.CreateArgs) (*Inode, error) {
+	if fs.inodes.Load() >= fs.most {
+		return nil, unix.ENOSPC
+	}
+	n := fs.newInode(a.Mode, a.UID, a.GID)
+	n.rdev = a.Rdev
+	n.target = strings.Clone(a.Target)
+	return n, nil
+}
+
+func (n *Inode) kind() uint32 { return n.mode.Load() & unix.S_IFMT }
+
+func (n *Inode) Mode() uint32 { return n.mode.Load() }
+
+func (n *Inode) Owner() (uid, gid uint32) {
+	o := n.owner.Load()
+	return uint32(o), uint32(o >> 32)
+}
+
+func (n *Inode) Stat(st *vfs.Stat) error {
+	n.mu.Lock()
+	st.Ino, st.Mode, st.Nlink, st.Rdev = n.ino, n.mode.Load(), n.nlink, n.rdev
+	st.UID, st.GID = n.Owner()
+	st.Atime, st.Mtime, st.Ctime, st.Btime = n.times[accessed], n.times[modified], n.times[statusChanged], n.times[born]
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		st.Size = int64(n.names.count()) * 20
+		if n.lower != nil {
+			st.Size += 4096
+		}
+	case unix.S_IFLNK:
+		st.Size = int64(len(n.target))
+	}
+	c := n.cache.Load()
+	n.mu.Unlock()
+	switch {
+	case c != nil && !n.borrowed.Load():
+		st.Size = c.Size()
+		st.Blocks = uint64(c.Pages()) * 8
+	case st.Mode&unix.S_IFMT == unix.S_IFREG && n.lower != nil:
+		var l vfs.Stat
+		if err := n.lower.Stat(&l); err != nil {
+			return err
+		}
+		st.Size, st.Blocks = l.Size, l.Blocks
+	}
+	st.Blksize = 4096
+	return nil
+}
+
+func (n *Inode) SetAttr(a *vfs.SetAttr) error {
+	if a.Mask&vfs.SetSize != 0 {
+		if err := n.truncate(a.Size); err != nil {
+			return err
+		}
+	}
+	n.mu.Lock()
+	if a.Mask&vfs.SetMode != 0 {
+		n.mode.Store(n.mode.Load()&unix.S_IFMT | a.Mode&0o7777)
+	}
+	uid, gid := n.Owner()
+	if a.Mask&vfs.SetUID != 0 {
+		uid = a.UID
+	}
+	if a.Mask&vfs.SetGID != 0 {
+		gid = a.GID
+	}
+	n.owner.Store(uint64(uid) | uint64(gid)<<32)
+	if a.Mask&vfs.SetAtime != 0 {
+		n.times[accessed] = a.Atime
+	}
+	if a.Mask&vfs.SetMtime != 0 {
+		n.times[modified] = a.Mtime
+	}
+	if a.Mask&vfs.SetCtime != 0 {
+		n.times[statusChanged] = a.Ctime
+	}
+	n.mu.Unlock()
+	n.keep()
+	return nil
+}
+
+// touch notes a change of the content; mu is held.
+func (n *Inode) touch(which ...int) {
+	now := vfs.Now()
+	for _, i := range which {
+		n.times[i] = now
+	}
+}
+
+func (n *Inode) Readlink(vfs.Caller) (string, error) {
+	if n.kind() != unix.S_IFLNK {
+		return "", unix.EINVAL
+	}
+	return n.target, nil
+}
+
+func (n *Inode) Retain() {
+	n.mu.Lock()
+	n.refs++
+	n.mu.Unlock()
+}
+
+func (n *Inode) Release() {
+	n.mu.Lock()
+	n.refs--
+	free := n.unused()
+	n.mu.Unlock()
+	if free {
+		n.free()
+	}
+}
+
+// unused reports, once, that nothing leads to the inode any more; mu is held.
+func (n *Inode) unused() bool {
+	if n.nlink != 0 || n.refs != 0 || n.freed {
+		return false
+	}
+	n.freed = true
+	return true
+}
+
+// unlink takes one name away.
+func (n *Inode) unlink() {
+	n.mu.Lock()
+	if n.kind() == unix.S_IFDIR {
+		n.nlink = 0
+	} else if n.nlink > 0 {
+		n.nlink--
+	}
+	n.times[statusChanged] = vfs.Now()
+	free := n.unused()
+	n.mu.Unlock()
+	if free {
+		n.free()
+	} else {
+		n.keep()
+	}
+}
+
+// free gives the memory of the content back.
+func (n *Inode) free() {
+	if n.lower == nil {
+		n.fs.inodes.Add(-1)
+	} else {
+		n.forget()
+	}
+	if c := n.cache.Load(); c != nil && !n.borrowed.Load() {
+		c.SetSize(0)
+		c.Drop()
+		n.recount(c)
+	}
+}
+
+// recount brings fs.used up to date with what the cache holds.
+func (n *Inode) recount(c *mm.Cache) {
+	pages := c.Pages()
+	n.mu.Lock()
+	delta := pages - n.charged
+	n.charged = pages
+	n.mu.Unlock()
+	if delta != 0 {
+		n.fs.used.Add(delta)
+	}
+}
+
+// maxXattrs is how many bytes of extended attributes an inode may have: they are
+// kernel memory.
+const maxXattrs = 128 << 10
+
+func xattrSupported(name string) bool {
+	return strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "trusted.") || strings.HasPrefix(name, "security.")
+}
+
+func (n *Inode) GetXattr(name string) ([]byte, error) {
+	if !xattrSupported(name) {
+		return nil, unix.EOPNOTSUPP
+	}
+	n.mu.Lock()
+	v, ok := n.xattrs[name]
+	n.mu.Unlock()
+	if !ok {
+		return nil, unix.ENODATA
+	}
+	return v, nil
+}
+
+func (n *Inode) SetXattr(name string, value []byte, flags int) error {
+	if !xattrSupported(name) {
+		return unix.EOPNOTSUPP
+	}
+	n.mu.Lock()
+	defer n.keep()
+	defer n.mu.Unlock()
+	old, exists := n.xattrs[name]
+	if exists && flags&unix.XATTR_CREATE != 0 {
+		return unix.EEXIST
+	}
+	if !exists && flags&unix.XATTR_REPLACE != 0 {
+		return unix.ENODATA
+	}
+	total := len(name) + len(value) - len(old)
+	for k, v := range n.xattrs {
+		total += len(k) + len(v)
+	}
+	if total > maxXattrs {
+		return unix.ENOSPC
+	}
+	if n.xattrs == nil {
+		n.xattrs = make(map[string][]byte)
+	}
+	n.xattrs[strings.Clone(name)] = slices.Clone(value)
+	n.touch(statusChanged)
+	return nil
+}
+
+func (n *Inode) RemoveXattr(name string) error {
+	if !xattrSupported(name) {
+		return unix.EOPNOTSUPP
+	}
+	n.mu.Lock()
+	defer n.keep()
+	defer n.mu.Unlock()
+	if _, ok := n.xattrs[name]; !ok {
+		return unix.ENODATA
+	}
+	delete(n.xattrs, name)
+	n.touch(statusChanged)
+	return nil
+}
+
+func (n *Inode) ListXattr() ([]string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.xattrs)), nil
+}
