@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// DefaultDirs is where glibc of this tool's architecture looks last.
+func DefaultDirs() []string { return defaultDirs(elf.EM_X86_64) }
+
 // defaultDirs is where glibc looks last: Debian's multiarch directories, then
 // those that other distributions compile in.
 func defaultDirs(m elf.Machine) []string {

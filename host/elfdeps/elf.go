@@ -122,12 +122,12 @@ func (f *File) parseDynamic(r io.ReaderAt, dyn phdr, phs []phdr) error {
 	}
 	var strs []str
 	var strtab, strsz uint64
+entries:
 	for ; len(table) >= 16; table = table[16:] {
 		tag, val := elf.DynTag(le.Uint64(table)), le.Uint64(table[8:])
 		switch tag {
 		case elf.DT_NULL:
-			table = nil
-			continue
+			break entries
 		case elf.DT_STRTAB:
 			strtab = val
 		case elf.DT_STRSZ:

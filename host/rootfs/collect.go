@@ -135,7 +135,7 @@ func (c *collector) program(p string) (elf string, err error) {
 	if cl.Interp != "" && !cl.Musl {
 		c.glibc = true
 		for _, l := range glibcLibs {
-			c.optionalLib(l, cl.ELF)
+			c.optionalLib(l)
 		}
 	}
 	real, err := filepath.EvalSymlinks(cl.ELF)
@@ -172,8 +172,8 @@ func (c *collector) libs(libs []elfdeps.Lib) (paths []string) {
 }
 
 // optionalLib adds a library by name if this machine has it.
-func (c *collector) optionalLib(name, program string) {
-	for _, dir := range append(slices.Clone(c.q.LibraryPath), multiarchDirs(program)...) {
+func (c *collector) optionalLib(name string) {
+	for _, dir := range slices.Concat(c.q.LibraryPath, elfdeps.DefaultDirs()) {
 		p := filepath.Join(dir, name)
 		if libs, err := c.deps.ResolveLib(p, c.interp); err == nil {
 			if _, err := c.tree.AddHostPath(p); err == nil {
@@ -182,10 +182,6 @@ func (c *collector) optionalLib(name, program string) {
 			}
 		}
 	}
-}
-
-func multiarchDirs(string) []string {
-	return []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 }
 
 // recipe copies what a recipe names and gives the libraries that its shared
@@ -213,7 +209,7 @@ func (c *collector) recipe(r *recipe, as string) (libs []string) {
 			c.q.Note("%s: %v", p, err)
 		}
 	}
-	c.links(modules)
+	c.links()
 	for _, m := range modules {
 		l, err := c.deps.ResolveLib(m, c.interp)
 		if err != nil {
@@ -227,7 +223,7 @@ func (c *collector) recipe(r *recipe, as string) (libs []string) {
 
 // links completes symbolic links of a recipe that lead out of its directories:
 // distributions link modules to /etc and /usr/share.
-func (c *collector) links([]string) {
+func (c *collector) links() {
 	for n := -1; n != len(c.tree.entries); {
 		n = len(c.tree.entries)
 		for _, e := range c.tree.Entries() {
@@ -322,6 +318,12 @@ func (c *collector) base() {
 			}
 		}
 		return false
+	}
+	// /bin -> usr/bin and the like, where this machine has them: programs name files both ways.
+	for _, p := range []string{"/bin", "/sbin", "/lib", "/lib64"} {
+		if st, err := os.Lstat(p); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+			c.tree.AddHostPath(p) //nolint:errcheck // it was just seen
+		}
 	}
 	host := slices.Clone(hostFiles)
 	if c.glibc {
