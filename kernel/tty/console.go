@@ -68,11 +68,11 @@ func NewConsole(in, out, err Port, o Options, signal func(group, sig int)) *Cons
 		}
 		c.Terminal = NewTerminal(in, screen, o.Cols, o.Rows, signal)
 	}
-	c.streams[0] = &streamInode{ino: 1, impl: &source{port: in}}
-	c.streams[1] = &streamInode{ino: 2, impl: &sink{port: out}}
+	c.streams[0] = newStream(1, &source{port: in})
+	c.streams[1] = newStream(2, &sink{port: out})
 	c.streams[2] = c.streams[1]
 	if err != out {
-		c.streams[2] = &streamInode{ino: 3, impl: &sink{port: err}}
+		c.streams[2] = newStream(3, &sink{port: err})
 	}
 	return c
 }

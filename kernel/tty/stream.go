@@ -151,8 +151,20 @@ func (n *streamInode) Stat(st *vfs.Stat) error {
 	return nil
 }
 
-// Open is for /dev/stdin and /proc/self/fd/0.
-func (n *streamInode) Open(vfs.Caller, *vfs.File, uint32) (vfs.FileImpl, error) { return n.impl, nil }
+// newStream makes the inode. Opening it again, through /dev/stdin or
+// /proc/self/fd/0, leads to the same stream.
+func newStream(ino uint64, impl vfs.FileImpl) *streamInode {
+	n := &streamInode{ino: ino, impl: impl}
+	n.Extra().SetFIFO((*streamFIFO)(n))
+	return n
+}
+
+// streamFIFO is the vfs.FIFO of a stream, whose other end is always there.
+type streamFIFO streamInode
+
+func (f *streamFIFO) OpenEnd(uint32) (vfs.FileImpl, error) { return f.impl, nil }
+
+func (f *streamFIFO) WaitPeer(*wait.Sleeper, vfs.FileImpl, uint32) error { return nil }
 
 // open makes an open file on the stream.
 func (n *streamInode) open(flags uint32) *vfs.File {

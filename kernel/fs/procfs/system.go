@@ -1,0 +1,199 @@
+package procfs
+
+import (
+	"strconv"
+
+	"gosv/kernel/cpu"
+	"gosv/kernel/frame"
+	"gosv/kernel/vfs"
+)
+
+// addSystem adds the files that are about the whole machine.
+func (fs *FS) addSystem() {
+	file := func(name string, f func(b []byte) []byte) {
+		fs.root.Add(name, vfs.NewReadOnlyFile(func() []byte { return f(make([]byte, 0, 1024)) }))
+	}
+	file("meminfo", fs.appendMeminfo)
+	file("uptime", func(b []byte) []byte {
+		now := cpu.Nanotime()
+		_, idle := fs.times(now)
+		b = append(hundredths(b, now), ' ')
+		return append(hundredths(b, idle), '\n')
+	})
+	file("loadavg", fs.appendLoadavg)
+	file("stat", fs.appendSystemStat)
+	file("version", func(b []byte) []byte {
+		b = append(append(b, "Linux version "...), fs.cfg.Release...)
+		return append(append(append(b, " (gosv) "...), fs.cfg.Version...), '\n')
+	})
+	file("cmdline", func(b []byte) []byte { return append(append(b, fs.cfg.CommandLine...), '\n') })
+	file("cpuinfo", appendCPUInfo)
+	file("filesystems", func(b []byte) []byte {
+		for name, nodev := range vfs.FilesystemTypes {
+			if nodev {
+				b = append(b, "nodev"...)
+			}
+			b = append(append(append(b, '\t'), name...), '\n')
+		}
+		return b
+	})
+	file("devices", func(b []byte) []byte {
+		return append(b, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n"...)
+	})
+	file("consoles", func(b []byte) []byte {
+		if fs.cfg.ConsoleTTY {
+			b = append(b, "console0             -W- (EC p  )    5:1\n"...)
+		}
+		return b
+	})
+	file("swaps", func(b []byte) []byte { return append(b, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"...) })
+	file("partitions", func(b []byte) []byte { return append(b, "major minor  #blocks  name\n\n"...) })
+	file("vmstat", appendVmstat)
+	fs.root.Add("mounts", vfs.NewLink("self/mounts"))
+}
+
+// appendMeminfo writes /proc/meminfo (proc_meminfo(5)). The kernel's own heap is
+// in what is neither free nor cached.
+func (fs *FS) appendMeminfo(b []byte) []byte {
+	total, free, reserved, cached := frame.Stats()
+	usable := free - min(free, reserved)
+	anon, tables, locked := fs.memoryOfAll()
+	for _, l := range []struct {
+		name  string
+		bytes uint64
+	}{
+		{"MemTotal", total * 4096}, {"MemFree", free * 4096}, {"MemAvailable", (usable + cached) * 4096},
+		{"Buffers", 0}, {"Cached", cached * 4096}, {"SwapCached", 0},
+		{"Active", anon}, {"Inactive", cached * 4096}, {"Active(anon)", anon}, {"Inactive(anon)", 0},
+		{"Active(file)", 0}, {"Inactive(file)", cached * 4096}, {"Unevictable", locked}, {"Mlocked", locked},
+		{"SwapTotal", 0}, {"SwapFree", 0}, {"Dirty", 0}, {"Writeback", 0}, {"AnonPages", anon},
+		{"Mapped", 0}, {"Shmem", 0}, {"KReclaimable", 0}, {"Slab", 0}, {"SReclaimable", 0}, {"SUnreclaim", 0},
+		{"KernelStack", 0}, {"PageTables", tables}, {"NFS_Unstable", 0}, {"Bounce", 0}, {"WritebackTmp", 0},
+		{"CommitLimit", total * 4096}, {"Committed_AS", anon}, {"VmallocTotal", 34359738367 << 10},
+		{"VmallocUsed", 0}, {"VmallocChunk", 0}, {"AnonHugePages", 0}, {"ShmemHugePages", 0},
+		{"ShmemPmdMapped", 0}, {"FileHugePages", 0}, {"FilePmdMapped", 0},
+	} {
+		b = size(b, l.name, l.bytes)
+	}
+	for _, name := range []string{"HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp"} {
+		b = append(right(left(b, name+":", 16), 0, 8), '\n')
+	}
+	b = size(b, "Hugepagesize", 2<<20)
+	return size(b, "Hugetlb", 0)
+}
+
+// memoryOfAll returns the bytes that all programs use.
+func (fs *FS) memoryOfAll() (anon, tables, locked uint64) {
+	for _, pid := range fs.cfg.Processes.PIDs() {
+		p := fs.cfg.Processes.Process(pid)
+		if p == nil {
+			continue
+		}
+		if as := p.Space(); as != nil {
+			c := as.Counters()
+			as.Release()
+			anon += c.Anon
+			tables += c.Tables
+			locked += c.Locked
+		}
+	}
+	return anon, tables, locked
+}
+
+// cpuTime is how long CPUs were in what state, in ns.
+type cpuTime struct{ user, system, idle, irq int64 }
+
+// times returns the times of all CPUs together, and the idle time alone.
+func (fs *FS) times(now int64) (all cpuTime, idle int64) {
+	for _, pid := range fs.cfg.Processes.PIDs() {
+		if p := fs.cfg.Processes.Process(pid); p != nil {
+			if l := p.Leader(); l != nil {
+				var st State
+				l.State(&st)
+				all.user += st.ProcessUser + st.ChildUser
+				all.system += st.ProcessSystem + st.ChildSystem
+			}
+		}
+	}
+	n := cpu.NumCPU()
+	if fs.cfg.CPUTimes != nil {
+		for i := range n {
+			idle, irq := fs.cfg.CPUTimes(i)
+			all.idle += idle
+			all.irq += irq
+		}
+	} else {
+		all.idle = max(now*int64(n)-all.user-all.system, 0)
+	}
+	return all, all.idle
+}
+
+func appendCPULine(b []byte, t cpuTime) []byte {
+	b = fields(b, ticks(t.user), 0, ticks(t.system), ticks(t.idle), 0, ticks(t.irq), 0, 0, 0, 0)
+	return append(b, '\n')
+}
+
+// appendSystemStat writes /proc/stat (proc_stat(5)).
+func (fs *FS) appendSystemStat(b []byte) []byte {
+	now := cpu.Nanotime()
+	all, _ := fs.times(now)
+	b = appendCPULine(append(b, "cpu "...), all)
+	n := int64(cpu.NumCPU())
+	for i := range n {
+		t := cpuTime{all.user / n, all.system / n, all.idle / n, all.irq / n}
+		if fs.cfg.CPUTimes != nil {
+			// What the programs' times are made of on which CPU nobody counts:
+			// what is not idle is shared out in the proportion of the whole.
+			t.idle, t.irq = fs.cfg.CPUTimes(int(i))
+			busy := max(now-t.idle-t.irq, 0)
+			if sum := all.user + all.system; sum > 0 {
+				t.user = int64(float64(busy) * float64(all.user) / float64(sum))
+			} else {
+				t.user = 0
+			}
+			t.system = busy - t.user
+		}
+		b = strconv.AppendInt(append(b, "cpu"...), i, 10)
+		b = appendCPULine(b, t)
+	}
+	c := fs.cfg.Processes.Counts()
+	b = append(b, "intr 0\nctxt "...)
+	b = strconv.AppendUint(b, c.Switches, 10)
+	b = append(b, "\nbtime "...)
+	b = strconv.AppendInt(b, (cpu.Walltime()-now)/1e9, 10)
+	b = append(b, "\nprocesses "...)
+	b = strconv.AppendUint(b, c.Forks, 10)
+	b = append(b, "\nprocs_running "...)
+	b = strconv.AppendInt(b, int64(c.Running), 10)
+	b = append(b, "\nprocs_blocked "...)
+	b = strconv.AppendInt(b, int64(c.Blocked), 10)
+	return append(b, "\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"...)
+}
+
+// appendLoadavg writes /proc/loadavg.
+func (fs *FS) appendLoadavg(b []byte) []byte {
+	c := fs.cfg.Processes.Counts()
+	for _, l := range c.Load {
+		l += 2048 / 200
+		b = append(strconv.AppendUint(b, l>>11, 10), '.')
+		cs := (l & 2047) * 100 >> 11
+		b = append(b, byte('0'+cs/10), byte('0'+cs%10), ' ')
+	}
+	b = strconv.AppendInt(b, int64(c.Running), 10)
+	b = strconv.AppendInt(append(b, '/'), int64(c.Threads), 10)
+	b = strconv.AppendInt(append(b, ' '), int64(c.LastPID), 10)
+	return append(b, '\n')
+}
+
+// appendVmstat writes the lines of /proc/vmstat that are known.
+func appendVmstat(b []byte) []byte {
+	_, free, _, cached := frame.Stats()
+	for _, l := range []struct {
+		name string
+		v    uint64
+	}{{"nr_free_pages", free}, {"nr_file_pages", cached}, {"pswpin", 0}, {"pswpout", 0}} {
+		b = append(append(b, l.name...), ' ')
+		b = append(strconv.AppendUint(b, l.v, 10), '\n')
+	}
+	return b
+}

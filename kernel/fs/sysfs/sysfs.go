@@ -1,0 +1,136 @@
+// Package sysfs is /sys: the part of it that programs read to find out about CPUs and memory.
+package sysfs
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/cpu"
+	"gosv/kernel/frame"
+	"gosv/kernel/vfs"
+)
+
+// kernelMax is the highest CPU number that could ever be.
+const kernelMax = 255
+
+// New returns the file system.
+func New() vfs.Filesystem {
+	root := vfs.NewStaticDir(0o555)
+	root.SetIno(1)
+	n := cpu.NumCPU()
+	all := list(n)
+
+	dir := root.Subdir("devices/system/cpu")
+	text(dir, "online", all)
+	text(dir, "possible", all)
+	text(dir, "present", all)
+	text(dir, "offline", "")
+	text(dir, "isolated", "")
+	text(dir, "kernel_max", strconv.Itoa(kernelMax))
+	for i := range n {
+		c := dir.Subdir("cpu" + strconv.Itoa(i))
+		if i > 0 { // the first cannot be taken away: Linux leaves its file out
+			text(c, "online", "1")
+		}
+		topology(c.Subdir("topology"), i, n)
+		c.Add("node0", vfs.NewLink("../../node/node0"))
+	}
+
+	node := root.Subdir("devices/system/node")
+	for _, name := range []string{"online", "possible", "has_cpu", "has_memory", "has_normal_memory"} {
+		text(node, name, "0")
+	}
+	node = node.Subdir("node0")
+	text(node, "cpulist", all)
+	text(node, "cpumap", mask(0, n, n))
+	text(node, "distance", "10")
+	node.Add("meminfo", vfs.NewReadOnlyFile(nodeMeminfo))
+	for i := range n {
+		name := "cpu" + strconv.Itoa(i)
+		node.Add(name, vfs.NewLink("../../cpu/"+name))
+	}
+
+	huge := root.Subdir("kernel/mm/transparent_hugepage")
+	text(huge, "enabled", "always madvise [never]")
+	text(huge, "defrag", "always defer defer+madvise madvise [never]")
+	text(huge, "shmem_enabled", "always within_size advise [never] deny force")
+	text(huge, "hpage_pmd_size", strconv.Itoa(2<<20))
+	text(huge, "use_zero_page", "0")
+
+	root.Subdir("block")
+	root.Subdir("bus")
+	root.Subdir("class")
+	root.Subdir("dev/block")
+	root.Subdir("dev/char")
+	root.Subdir("fs")
+	root.Subdir("module")
+	return &vfs.SynthFS{Name: "sysfs", Magic: unix.SYSFS_MAGIC, Top: root}
+}
+
+// text adds a file with a fixed line.
+func text(d *vfs.StaticDir, name, line string) {
+	content := []byte(line + "\n")
+	d.Add(name, vfs.NewReadOnlyFile(func() []byte { return content }))
+}
+
+// topology adds what is known of a CPU: cores of one package, one thread each.
+func topology(d *vfs.StaticDir, i, n int) {
+	text(d, "physical_package_id", "0")
+	text(d, "die_id", "0")
+	text(d, "core_id", strconv.Itoa(i))
+	for _, name := range []string{"thread_siblings", "core_cpus"} {
+		text(d, name, mask(i, i+1, n))
+		text(d, name+"_list", strconv.Itoa(i))
+	}
+	for _, name := range []string{"core_siblings", "package_cpus", "die_cpus"} {
+		text(d, name, mask(0, n, n))
+		text(d, name+"_list", list(n))
+	}
+}
+
+// list writes the CPUs 0 to n-1 as Linux lists them.
+func list(n int) string {
+	if n == 1 {
+		return "0"
+	}
+	return "0-" + strconv.Itoa(n-1)
+}
+
+// mask writes the CPUs from lo to hi-1 of n as a bit mask: 32 bits a group, the
+// highest first.
+func mask(lo, hi, n int) string {
+	var b strings.Builder
+	for g := (n - 1) / 32; g >= 0; g-- {
+		v := uint32(0)
+		for i := max(lo, 32*g); i < min(hi, 32*g+32); i++ {
+			v |= 1 << (i - 32*g)
+		}
+		digits := (min(n-32*g, 32) + 3) / 4
+		s := strconv.FormatUint(uint64(v), 16)
+		b.WriteString(strings.Repeat("0", max(digits-len(s), 0)) + s)
+		if g > 0 {
+			b.WriteByte(',')
+		}
+	}
+	return b.String()
+}
+
+// nodeMeminfo is /sys/devices/system/node/node0/meminfo, as far as numactl and
+// hwloc read it.
+func nodeMeminfo() []byte {
+	total, free, _, cached := frame.Stats()
+	var b []byte
+	for _, l := range []struct {
+		name  string
+		pages uint64
+	}{{"MemTotal", total}, {"MemFree", free}, {"MemUsed", total - free}, {"FilePages", cached}} {
+		b = append(append(append(b, "Node 0 "...), l.name...), ':')
+		s := strconv.FormatUint(l.pages*4, 10)
+		for n := len(l.name) + 1 + len(s); n < 24; n++ {
+			b = append(b, ' ')
+		}
+		b = append(append(b, s...), " kB\n"...)
+	}
+	return b
+}
