@@ -401,7 +401,7 @@ func TestSinglePort(t *testing.T) {
 func FuzzControl(f *testing.F) {
 	f.Add([]byte{8, 1, 0, 0, 0, 1, 0, 1, 0, 18, 1, 0, 0, 0, 7, 0, 1, 0, 'g', 'o', 's', 'v', '.', 's', 't', 'd', 'i', 'o', 8, 1, 0, 0, 0, 6, 0, 1, 0, 8, 1, 0, 0, 0, 6, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, script []byte) {
-		fake := &virtiotest.Device{ID: virtio.IDConsole, Offer: featureMultiport, Config: make([]byte, 12), OnNotify: func(int) {}}
+		fake := &virtiotest.Device{ID: virtio.IDConsole, Offer: featureMultiport, Config: make([]byte, 12), OnNotify: func(int) {}, Hostile: true}
 		fake.Config[4] = 4
 		for range 10 {
 			fake.QueueMax = append(fake.QueueMax, 16)
