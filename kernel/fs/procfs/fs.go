@@ -48,15 +48,15 @@ func New(cfg Config) *FS {
 	fs.root.SetIno(1)
 	fs.Top = vfs.NewDynamicDir(0o555, (*rootNames)(fs))
 	fs.root.Add("self", vfs.NewDynamicLink(func(c vfs.Caller) (string, error) {
-		t, ok := c.Task.(Thread)
-		if !ok {
+		t := current(c)
+		if t == nil {
 			return "", unix.ENOENT
 		}
 		return strconv.Itoa(t.Process().PID()), nil
 	}))
 	fs.root.Add("thread-self", vfs.NewDynamicLink(func(c vfs.Caller) (string, error) {
-		t, ok := c.Task.(Thread)
-		if !ok {
+		t := current(c)
+		if t == nil {
 			return "", unix.ENOENT
 		}
 		return strconv.Itoa(t.Process().PID()) + "/task/" + strconv.Itoa(t.TID()), nil
@@ -156,7 +156,7 @@ func number(name string) (int, bool) {
 // mayInspect is the check of ptrace(2), PTRACE_MODE_READ_FSCREDS: the caller is
 // the process itself, or has its user and group IDs, or CAP_SYS_PTRACE.
 func mayInspect(c vfs.Caller, p Process) error {
-	if t, ok := c.Task.(Thread); ok && t.Process() == p {
+	if t := current(c); t != nil && t.Process() == p {
 		return nil
 	}
 	l := p.Leader()

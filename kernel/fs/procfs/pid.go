@@ -88,7 +88,7 @@ func (w *tree) link(name string, goal func() (vfs.Path, bool)) {
 
 // rootOf returns the root directory of the caller.
 func rootOf(c vfs.Caller) vfs.Path {
-	if t, ok := c.Task.(Thread); ok {
+	if t := current(c); t != nil {
 		if x := t.FSContext(); x != nil {
 			return x.Root()
 		}
@@ -152,7 +152,7 @@ func (w *tree) add() {
 	w.private("syscall", 0o400, must(appendSyscall))
 	comm := w.file("comm", 0o644, must(func(b []byte, t Thread) []byte { return append(append(b, t.Comm()...), '\n') }))
 	comm.Write = func(c vfs.Caller, b []byte) error {
-		if me, ok := c.Task.(Thread); !ok || me.Process() != p {
+		if me := current(c); me == nil || me.Process() != p {
 			return unix.EINVAL // comm(5): only the process itself
 		}
 		t := thread()

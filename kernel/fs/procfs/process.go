@@ -1,13 +1,29 @@
 // Package procfs is /proc: what a program can read about processes, memory, CPUs and the kernel, in Linux's formats.
 //
 // Process data comes through the interfaces in this file, which package task
-// implements. A Caller's Task is a Thread: that is how /proc/self finds its way.
+// implements. A Caller's Task is a Thread or, as package task has methods of
+// other kinds, a Holder of one: that is how /proc/self finds its way.
 package procfs
 
 import (
 	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 )
+
+// A Holder is a thread of the kernel, which knows how /proc sees it. The Process
+// of two Threads of one process must compare as equal.
+type Holder interface{ ProcThread() Thread }
+
+// current returns the thread on whose behalf c runs, nil if it is the kernel.
+func current(c vfs.Caller) Thread {
+	switch t := c.Task.(type) {
+	case Thread:
+		return t
+	case Holder:
+		return t.ProcThread()
+	}
+	return nil
+}
 
 // Processes is the table of processes.
 type Processes interface {
