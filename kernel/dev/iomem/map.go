@@ -6,8 +6,24 @@ import (
 	"gosv/kernel/cpu"
 )
 
-// Map returns the registers at physical address pa, n bytes.
-func Map(pa, n uint64) Window { return mapped(cpu.MapMMIO(pa, n)) }
+// Map returns the registers at physical address pa, n bytes. Without memory for
+// the page tables they read as an empty bus does: nothing is found there.
+func Map(pa, n uint64) Window {
+	va := cpu.MapMMIO(pa, n)
+	if va == 0 {
+		return absent{}
+	}
+	return mapped(va)
+}
+
+type absent struct{}
+
+func (absent) Load8(uint32) uint8     { return 0xff }
+func (absent) Load16(uint32) uint16   { return 0xffff }
+func (absent) Load32(uint32) uint32   { return 0xffffffff }
+func (absent) Store8(uint32, uint8)   {}
+func (absent) Store16(uint32, uint16) {}
+func (absent) Store32(uint32, uint32) {}
 
 // mapped is the address of an uncached mapping. The accesses are plain moves
 // in functions that are not inlined: the compiler neither drops, merges nor

@@ -91,13 +91,13 @@ func (e *ECAM) Write(a Address, off uint32, v uint32) {
 }
 
 // Machine returns the access of a PC: through the ECAM that the ACPI tables
-// name, if it is not 0, else by ports; nil without PCI.
-func Machine(ecam uint64) Access {
+// name, if it is not 0, else by ports if they are present; nil without PCI.
+func Machine(ecam uint64, ports bool) Access {
 	if ecam != 0 {
 		return NewECAM(ecam, 0, 255)
 	}
-	if p := new(Ports); p.Present() {
-		return p
+	if ports {
+		return new(Ports)
 	}
 	return nil
 }
