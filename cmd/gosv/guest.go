@@ -116,8 +116,7 @@ func (g *guestRun) suspend(p vmm.Process) {
 	p.Pause(false)
 }
 
-// stderr is the guest's standard error: this process's own, line ends as the
-// guest writes them.
+// stderr is the guest's standard error: this process's own.
 func (g *guestRun) stderr() io.Writer {
 	if g.term != nil {
 		return g.term.messages()

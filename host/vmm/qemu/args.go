@@ -30,8 +30,6 @@ const (
 	maxInitrd = 32 << 20
 	// kernelNeeds is the memory that the kernel takes beside its file before a program can run.
 	kernelNeeds = 2 << 20
-	// MaxCPUs is how many CPUs the kernel starts.
-	MaxCPUs = 8
 )
 
 // files are where the back ends of a machine's streams are.
