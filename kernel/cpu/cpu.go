@@ -48,8 +48,9 @@ const (
 	VecMCE         = 18
 	VecSIMD        = 19
 
-	VecTimer = 0x20
-	VecIPI   = 0x21
+	VecTimer    = 0x20
+	VecIPI      = 0x21
+	VecSpurious = 0x7f
 
 	VecSyscall = 0x100
 	VecKick    = 0x101 // Enter returned without entering

@@ -1,0 +1,328 @@
+//go:build metal
+
+package goport
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"gosv/kernel/cpu"
+)
+
+// The scheduler of machine threads. There are few of them: one per processor that runs Go code, and some that wait. Each
+// CPU has its own run queue and its own list of deadlines; an idle CPU takes work from the others. Timers are one-shot
+// and set only when there is something to wait for, so an idle machine sleeps.
+var sched struct {
+	lock uint32
+	cpus [cpu.MaxCPUs]cpuSched
+
+	idle uint32 // number of idle CPUs, for a look without the lock
+}
+
+type cpuSched struct {
+	head, tail uint32 // run queue
+	times      uint32 // threads that block with a deadline, the next one first
+	idle       uint32
+	armed      int64 // when the timer will fire, 0 if it will not
+	sliceEnd   int64 // when the running thread has to give way, if others wait
+}
+
+const slice = 10e6 // ns
+
+// lock spins with interrupts off, and answers other CPUs meanwhile.
+//
+//go:nosplit
+func lock(l *uint32) {
+	for !atomic.CompareAndSwapUint32(l, 0, 1) {
+		cpu.PollIPI()
+		cpu.Pause()
+	}
+}
+
+//go:nosplit
+func unlock(l *uint32) { atomic.StoreUint32(l, 0) }
+
+//go:nosplit
+func mine(c *cpu.CPU) *cpuSched { return &sched.cpus[c.Index&(cpu.MaxCPUs-1)] }
+
+// index is the number of the CPU that q belongs to.
+//
+//go:nosplit
+func (q *cpuSched) index() uint32 {
+	return uint32((uintptr(unsafe.Pointer(q)) - uintptr(unsafe.Pointer(&sched.cpus))) / unsafe.Sizeof(*q))
+}
+
+// enqueue appends t to the run queue of q.
+//
+//go:nosplit
+func (q *cpuSched) enqueue(t *thread) {
+	t.runNext = 0
+	if q.tail != 0 {
+		ref(q.tail).runNext = t.num()
+	} else {
+		q.head = t.num()
+	}
+	q.tail = t.num()
+}
+
+//go:nosplit
+func (q *cpuSched) dequeue() *thread {
+	n := q.head
+	if n == 0 {
+		return nil
+	}
+	t := ref(n)
+	q.head = t.runNext
+	if q.head == 0 {
+		q.tail = 0
+	}
+	return t
+}
+
+// ready makes t runnable: on the CPU where it ran last if that is idle, else on any idle one, else here. sched.lock is
+// held.
+//
+//go:nosplit
+func ready(t *thread) {
+	t.state = threadReady
+	t.futex = 0
+	if t.deadline != 0 {
+		dropDeadline(t)
+	}
+	self := cpu.This()
+	target := -1
+	if sched.idle != 0 {
+		if last := t.cpu & (cpu.MaxCPUs - 1); sched.cpus[last].idle != 0 {
+			target = int(last)
+		} else {
+			for i := 0; i < cpu.NumCPU() && i < cpu.MaxCPUs; i++ {
+				if sched.cpus[i].idle != 0 {
+					target = i
+					break
+				}
+			}
+		}
+	}
+	if target >= 0 {
+		q := &sched.cpus[target]
+		q.idle = 0 // claimed: do not send a second IPI
+		sched.idle--
+		q.enqueue(t)
+		if uint32(target) != self.Index {
+			cpu.SendIPI(cpu.ByIndex(uint32(target)))
+		}
+		return
+	}
+	q := mine(self)
+	q.enqueue(t)
+	if q.sliceEnd == 0 {
+		q.sliceEnd = cpu.Nanotime() + slice
+		q.arm(cpu.Nanotime())
+	}
+}
+
+// addDeadline puts t in the list of the CPU that runs the caller. sched.lock is held.
+//
+//go:nosplit
+func addDeadline(t *thread, at int64) {
+	t.deadline = at
+	q := &sched.cpus[t.cpu&(cpu.MaxCPUs-1)]
+	if q.times == 0 || ref(q.times).deadline > at {
+		t.timeNext = q.times
+		q.times = t.num()
+		return
+	}
+	p := ref(q.times)
+	for p.timeNext != 0 && ref(p.timeNext).deadline <= at {
+		p = ref(p.timeNext)
+	}
+	t.timeNext = p.timeNext
+	p.timeNext = t.num()
+}
+
+//go:nosplit
+func dropDeadline(t *thread) {
+	t.deadline = 0
+	q := &sched.cpus[t.cpu&(cpu.MaxCPUs-1)]
+	if q.times == t.num() {
+		q.times = t.timeNext
+		return
+	}
+	for n := q.times; n != 0; {
+		p := ref(n)
+		if p.timeNext == t.num() {
+			p.timeNext = t.timeNext
+			return
+		}
+		n = p.timeNext
+	}
+}
+
+// expire readies the threads of q whose deadline has passed, and raises the timer interrupt if it is due. sched.lock is
+// held.
+//
+//go:nosplit
+func (q *cpuSched) expire(now int64) {
+	for q.times != 0 && ref(q.times).deadline <= now {
+		t := ref(q.times)
+		if t.futex != 0 {
+			futexRemove(t)
+		}
+		if pollWaiter == t.num() {
+			pollWaiter = 0
+		}
+		ready(t)
+	}
+	if timer.at != 0 && timer.at <= now {
+		timer.at = 0
+		raise(timerSlot)
+	}
+}
+
+// arm sets this CPU's timer for what comes next. A timer that fires too early is left alone: the interrupt is cheaper
+// than the reprogramming. sched.lock is held.
+//
+//go:nosplit
+func (q *cpuSched) arm(now int64) {
+	var next int64
+	if q.times != 0 {
+		next = ref(q.times).deadline
+	}
+	if timer.at != 0 && timer.owner == q.index() && (next == 0 || timer.at < next) {
+		next = timer.at
+	}
+	if q.head != 0 && q.idle == 0 && q.sliceEnd != 0 && (next == 0 || q.sliceEnd < next) {
+		next = q.sliceEnd
+	}
+	if next == 0 || q.armed > now && q.armed <= next {
+		return
+	}
+	q.armed = next
+	cpu.SetTimer(next, now)
+}
+
+// block marks the current thread as waiting, with a deadline if at is not 0. sched.lock is held.
+//
+//go:nosplit
+func (t *thread) block(at int64) {
+	t.state = threadBlocked
+	if at != 0 {
+		addDeadline(t, at)
+	}
+}
+
+// schedule picks the thread that resume will continue. The current thread has already been saved and put in its new
+// state. Runs on the machine stack, with interrupts off.
+//
+//go:nosplit
+func schedule(c *cpu.CPU) {
+	q := mine(c)
+	for {
+		lock(&sched.lock)
+		now := cpu.Nanotime()
+		q.expire(now)
+		if atomic.LoadUint32(&cpu.IRQPending) != 0 {
+			post(irqSlot)
+		}
+		if q.idle != 0 {
+			q.idle = 0
+			sched.idle--
+		}
+		t := q.dequeue()
+		if t == nil {
+			t = steal(q)
+		}
+		if t != nil {
+			t.state = threadRunning
+			t.cpu = c.Index
+			c.Cur = t.addr()
+			q.sliceEnd = 0
+			if q.head != 0 {
+				q.sliceEnd = now + slice
+			}
+			q.arm(now)
+			unlock(&sched.lock)
+			cpu.LeaveIdle(c)
+			Stats.Switches++
+			return
+		}
+		q.idle = 1
+		sched.idle++
+		c.Cur = 0
+		q.arm(now)
+		cpu.EnterIdle(c)
+		unlock(&sched.lock)
+		Stats.Halts++
+		cpu.HaltOnce()
+	}
+}
+
+// steal takes a thread from another CPU's run queue.
+//
+//go:nosplit
+func steal(q *cpuSched) *thread {
+	for i := 0; i < cpu.NumCPU() && i < cpu.MaxCPUs; i++ {
+		if o := &sched.cpus[i]; o != q && o.head != 0 {
+			return o.dequeue()
+		}
+	}
+	return nil
+}
+
+// yield puts the current thread at the end of the run queue.
+//
+//go:nosplit
+func yield(c *cpu.CPU) {
+	q := mine(c)
+	if atomic.LoadUint32(&q.head) == 0 {
+		return
+	}
+	lock(&sched.lock)
+	t := current(c)
+	t.state = threadReady
+	q.enqueue(t)
+	unlock(&sched.lock)
+	schedule(c)
+}
+
+// tick is the timer interrupt. It reports whether the current thread should give way: somebody waits whose deadline has
+// come, or the slice is over.
+//
+//go:nosplit
+func tick(c *cpu.CPU) bool {
+	Stats.Ticks++
+	q := mine(c)
+	lock(&sched.lock)
+	q.armed = 0
+	now := cpu.Nanotime()
+	before := q.tail
+	q.expire(now)
+	over := q.head != 0 && (q.tail != before || q.sliceEnd != 0 && now >= q.sliceEnd)
+	if over {
+		q.sliceEnd = now + slice
+	}
+	q.arm(now)
+	unlock(&sched.lock)
+	return over
+}
+
+// preempted continues the trap entry on the machine stack, once the thread has been saved.
+//
+//go:nosplit
+func preempted() {
+	c := cpu.This()
+	Stats.Preempts++
+	yield(c)
+	resuming()
+}
+
+// Stats counts what the machine layer does.
+var Stats struct {
+	Faults, Signals, IPIs, Kills, Switches, Preempts, Ticks, Halts, IRQs uint64
+}
+
+// timer is what SetTimer set.
+var timer struct {
+	at    int64
+	owner uint32 // index of the CPU whose hardware timer is set for it
+}

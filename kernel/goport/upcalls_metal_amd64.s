@@ -1,0 +1,14 @@
+//go:build metal
+
+#include "textflag.h"
+
+// The machine layer's assembly in package cpu calls these Go functions by name. The references here make the compiler
+// emit their entry points for assembly.
+DATA upcalls<>+0(SB)/8, $·bootMain(SB)
+DATA upcalls<>+8(SB)/8, $·apMain(SB)
+DATA upcalls<>+16(SB)/8, $·syscallMain(SB)
+DATA upcalls<>+24(SB)/8, $·trapKernel(SB)
+DATA upcalls<>+32(SB)/8, $·preempted(SB)
+DATA upcalls<>+40(SB)/8, $·trapUser(SB)
+DATA upcalls<>+48(SB)/8, $·trapParanoid(SB)
+GLOBL upcalls<>(SB), RODATA|NOPTR, $56
