@@ -116,7 +116,7 @@ func drain(c *cache) {
 // cacheCount is how many frames lie in the caches, roughly.
 func cacheCount() (n uint64) {
 	for i := range caches {
-		n += uint64(atomic.LoadUint32(&caches[i].n))
+		n += uint64(caches[i].count())
 	}
 	return n
 }

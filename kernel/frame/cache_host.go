@@ -21,6 +21,11 @@ func lockCache() (*cache, uintptr) {
 
 func (c *cache) unlock(flags uintptr) { c.lock.Unlock(flags) }
 
+func (c *cache) count() uint32 {
+	defer c.unlock(c.lock.Lock())
+	return c.n
+}
+
 // Tests of every package find 256 MiB of memory in place.
 func init() {
 	Init([]Region{{Base: cpu.ArenaBase, Size: 256 << 20}})

@@ -3,6 +3,7 @@
 package frame
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"gosv/kernel/cpu"
@@ -19,3 +20,6 @@ func lockCache() (*cache, uintptr) {
 
 //go:nosplit
 func (c *cache) unlock(flags uintptr) { cpu.InterruptRestore(flags) }
+
+// count may be out of date, but nothing worse.
+func (c *cache) count() uint32 { return atomic.LoadUint32(&c.n) }

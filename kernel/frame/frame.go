@@ -284,6 +284,9 @@ func Stats() (total_, free_, reserved_, cached_ uint64) {
 	return total, atomic.LoadUint64(&buddy.free) + cacheCount(), reserve, uint64(max(cached.Load(), 0))
 }
 
+// Total is the number of frames there are.
+func Total() uint64 { return total }
+
 // AddCached counts n frames as page cache, for Stats.
 func AddCached(n int) { cached.Add(int64(n)) }
 

@@ -34,9 +34,8 @@ func allocRaw() frame.Frame {
 	return allocSlowly(false)
 }
 
-// allocSlowly looks for memory: the page cache's first, then the Go heap's.
-// Locks of address spaces and of a cache that is being read may be held:
-// what it needs itself, it only tries to lock.
+// allocSlowly takes frames of the page cache. Locks of address spaces and of
+// caches may be held: what it needs itself, it only tries to lock.
 func allocSlowly(zero bool) frame.Frame {
 	for range 3 {
 		if frame.Reclaim(64) == 0 {
@@ -46,18 +45,30 @@ func allocSlowly(zero bool) frame.Frame {
 			return f
 		}
 	}
+	return 0
+}
+
+// makeRoom is the last resort of who has no lock: mapped pages of files, then the
+// Go heap's garbage. It reports whether trying again makes sense.
+func makeRoom() bool {
+	if frame.Reclaim(64) > 0 {
+		return true
+	}
 	if collect.f == nil {
-		return 0
+		return false
 	}
 	collect.mu.Lock()
 	defer collect.mu.Unlock()
 	// A process that dies of this is killed soon; do not collect for each page it asks for.
 	const often = 50e6
-	if now := cpu.Nanotime(); collect.last == 0 || now-collect.last > often {
-		collect.f()
-		collect.last = cpu.Nanotime()
+	if now := cpu.Nanotime(); collect.last != 0 && now-collect.last < often {
+		return false
 	}
-	return alloc(zero)
+	_, before, _, _ := frame.Stats()
+	collect.f()
+	collect.last = cpu.Nanotime()
+	_, after, _, _ := frame.Stats()
+	return after > before
 }
 
 func alloc(zero bool) frame.Frame {

@@ -232,6 +232,9 @@ func (c *Cache) Page(index uint64, create bool) (frame.Frame, error) {
 			return 0, nil
 		}
 		f := allocZeroed()
+		if f == 0 && makeRoom() {
+			f = allocZeroed()
+		}
 		if f == 0 {
 			return 0, unix.ENOMEM
 		}
@@ -268,7 +271,9 @@ func (c *Cache) fill(index uint64, ahead bool) (frame.Frame, error) {
 	for n < want {
 		f := frame.AllocRaw()
 		if f == 0 && n == 0 {
-			f = allocRaw()
+			if f = allocRaw(); f == 0 && makeRoom() {
+				f = allocRaw()
+			}
 		}
 		if f == 0 {
 			break

@@ -39,7 +39,7 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 	if addr >= cpu.UserTop {
 		return noMapping
 	}
-	for {
+	for tries := 0; ; {
 		as.mu.RLock()
 		a := as.areas.find(addr)
 		if a == nil || addr < a.start {
@@ -60,6 +60,9 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 		if missing == nil {
 			as.mu.RUnlock()
 			if out == noMemory {
+				if tries++; tries < maxTries && makeRoom() {
+					continue
+				}
 				as.oom.Store(true)
 			}
 			return out
@@ -82,13 +85,22 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 			return beyondEnd
 		}
 		out = as.faultWith(addr, acc, missing, index, f)
-		if out != retry {
+		if out == noMemory {
+			if tries++; tries >= maxTries || !makeRoom() {
+				as.oom.Store(true)
+				return noMemory
+			}
+		} else if out != retry {
 			return out
 		}
 	}
 }
 
+// retry is an outcome inside resolve only.
 const retry outcome = 100
+
+// maxTries is how often a fault looks for memory: others may take what it has found.
+const maxTries = 8
 
 // faultWith maps the page f, just read from the cache, if the area is still the same. It
 // takes over the reference.

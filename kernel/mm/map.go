@@ -216,8 +216,7 @@ func commit(n uint64, flags areaFlags) bool {
 	if flags&noReserve != 0 {
 		return true
 	}
-	total, _, _, _ := frame.Stats()
-	return n <= total*pageSize
+	return n <= frame.Total()*pageSize
 }
 
 // mayGrow reports whether an area may become n bytes larger.

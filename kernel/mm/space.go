@@ -171,6 +171,9 @@ const (
 // New returns an empty address space with one reference. It fails with ENOMEM.
 func New() (*AddressSpace, error) {
 	root := allocZeroed()
+	if root == 0 && makeRoom() {
+		root = allocZeroed()
+	}
 	if root == 0 {
 		return nil, unix.ENOMEM
 	}
