@@ -102,6 +102,7 @@ func SetupPaging(top, next, end uint64) uint64 {
 	kernelRoot = root
 	This().root = root
 	writeCR3(root)
+	early.end = early.next // from here on the memory is package frame's
 	return early.next
 }
 
