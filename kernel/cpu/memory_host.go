@@ -36,8 +36,9 @@ func InitRoot(root uint64) {}
 // KernelRoot is the page table that runs when no process does.
 func KernelRoot() uint64 { return 0 }
 
-// The host imitates the translation caches of a CPU, so that a test sees the
-// stale translation that a forgotten FlushTLB leaves behind.
+// The host imitates the translation caches of two CPUs, one that reads and one
+// that writes, so that a test sees the stale translation that a forgotten
+// FlushTLB leaves behind.
 const tlbEntries = 64
 
 type tlbEntry struct{ root, page, pte uint64 }
@@ -45,7 +46,7 @@ type tlbEntry struct{ root, page, pte uint64 }
 var tlb struct {
 	mu      sync.RWMutex // held for reading by an access in progress
 	fill    sync.Mutex   // guards entries while mu is held for reading
-	entries [tlbEntries]tlbEntry
+	entries [2][tlbEntries]tlbEntry
 
 	flushes atomic.Uint64
 }
@@ -55,10 +56,12 @@ var tlb struct {
 func FlushTLB(root uint64, va, n uint64) {
 	tlb.flushes.Add(1)
 	tlb.mu.Lock()
-	for i := range tlb.entries {
-		e := &tlb.entries[i]
-		if e.root == root && (n == 0 || e.page+PageSize > va && e.page < va+n) {
-			*e = tlbEntry{}
+	for c := range tlb.entries {
+		for i := range tlb.entries[c] {
+			e := &tlb.entries[c][i]
+			if e.root == root && (n == 0 || e.page+PageSize > va && e.page < va+n) {
+				*e = tlbEntry{}
+			}
 		}
 	}
 	tlb.mu.Unlock()
@@ -76,12 +79,13 @@ func translate(root, va uint64, write bool) (uintptr, uintptr) {
 	if va >= UserTop {
 		return 0, 0
 	}
-	need := uint64(PTEPresent | PTEUser)
+	need, c := uint64(PTEPresent|PTEUser), 0
 	if write {
 		need |= PTEWrite
+		c = 1
 	}
 	page := va &^ (PageSize - 1)
-	e := &tlb.entries[(va/PageSize)%tlbEntries]
+	e := &tlb.entries[c][(va/PageSize)%tlbEntries]
 	tlb.fill.Lock()
 	defer tlb.fill.Unlock()
 	if e.root != root || e.page != page || e.pte&need != need || write && e.pte&PTEDirty == 0 {

@@ -264,7 +264,7 @@ func runModel(t *testing.T, r *rand.Rand, steps int) {
 			if err := files[2].file.cache.Sync(); err != nil {
 				t.Fatal(err)
 			}
-			reclaim(5)
+			reclaim(1 + r.IntN(300))
 		default:
 			if op < 19 {
 				m.checkPage(i)

@@ -557,3 +557,41 @@ func TestAreaTree(t *testing.T) {
 		}
 	}
 }
+
+// Protection that comes back must not undo copy-on-write.
+func TestProtectAfterFork(t *testing.T) {
+	as := newSpace(t)
+	addr := mustMap(t, as, MapArgs{Len: pageSize, Prot: rw, Flags: anon})
+	as.Store32(addr, 1)
+	child, err := as.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer child.Release()
+	as.Mprotect(addr, pageSize, ProtRead)
+	as.Mprotect(addr, pageSize, rw)
+	as.Store32(addr, 2)
+	if v, _ := child.Load32(addr); v != 1 {
+		t.Errorf("the child reads %d", v)
+	}
+}
+
+// A page that is written after msync is dirty again.
+func TestSyncTwice(t *testing.T) {
+	as := newSpace(t)
+	d := &memDevice{}
+	f := &testFile{cache: NewCache(d)}
+	f.cache.InitSize(pageSize)
+	addr := mustMap(t, as, MapArgs{Len: pageSize, Prot: rw, Flags: unix.MAP_SHARED, File: f})
+	for v := byte(1); v < 4; v++ {
+		as.CopyOut(addr, []byte{v})
+		if err := as.Msync(addr, pageSize, unix.MS_SYNC); err != nil {
+			t.Fatal(err)
+		}
+		if d.pages[0][0] != v || d.writes != int(v) {
+			t.Errorf("the device has %d after %d writes, want %d", d.pages[0][0], d.writes, v)
+		}
+	}
+	as.Munmap(addr, pageSize)
+	f.cache.Drop()
+}
