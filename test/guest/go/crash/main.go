@@ -8,7 +8,7 @@ func main() {
 	done := make(chan bool)
 	go func() {
 		var m map[string]int
-		m["x"] = 1
+		m["x"] = 1 //lint:ignore SA5000 this is the crash
 		done <- true
 	}()
 	<-done

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// figure is a row of the tables.
+type figure struct {
+	name, title, unit string
+	scale             float64 // from the measured unit to the printed one, 1 if 0
+	// budget is what the figure may be: a share of Linux's, or an absolute value.
+	share, most float64
+	close       string // what would close a missed budget
+}
+
+var tables = []struct {
+	title string
+	rows  []figure
+}{
+	{"Boot and size", []figure{
+		{name: "boot_microvm", title: "start of QEMU to the first line of output, microvm", unit: "ms", share: 1.0 / 20,
+			close: "less code to translate before main: a smaller runtime start, fewer devices probed; under KVM the translation is absent"},
+		{name: "boot_q35", title: "the same, q35", unit: "ms"},
+		{name: "memory", title: "least memory that works, microvm", unit: "MiB", most: 6, close: "a smaller kernel image and less that the Go runtime touches before main"},
+		{name: "kernel", title: "kernel file", unit: "MB", most: 2, close: "fewer packages in the minimal profile; a third of the file is Go's pclntab"},
+		{name: "idle_microvm", title: "host CPU of an idle guest, microvm", unit: "%", most: 1, close: "a timer or device that still wakes the guest"},
+		{name: "idle_q35", title: "the same, q35", unit: "%", most: 1, close: "a timer or device that still wakes the guest"},
+	}},
+	{"System calls", []figure{
+		{name: "getppid", title: "getppid", unit: "ns", share: 0.9, close: "fewer instructions between SYSCALL and the table"},
+		{name: "clock_gettime", title: "clock_gettime, vDSO", unit: "ns"},
+		{name: "clock_gettime_syscall", title: "clock_gettime, system call", unit: "ns"},
+		{name: "read_zero_1", title: "read of /dev/zero, 1 byte", unit: "ns"},
+		{name: "read_zero_4096", title: "read of /dev/zero, 4 KiB", unit: "ns"},
+		{name: "write_null_1", title: "write to /dev/null, 1 byte", unit: "ns"},
+	}},
+	{"Memory", []figure{
+		{name: "pagefault", title: "page fault, per 4 KiB page, no huge pages", unit: "us", scale: 1e-3},
+		{name: "pagefault_huge", title: "the same, huge pages allowed", unit: "us", scale: 1e-3},
+		{name: "mmap_touch_munmap", title: "mmap, touch and munmap of a page", unit: "us", scale: 1e-3},
+		{name: "pagefault_noerms", title: "page fault, no huge pages, `-cpu max,-erms,-fsrm`", unit: "us", scale: 1e-3, share: 0.5,
+			close: "mapping several pages per fault, and zeroed frames kept ready"},
+		{name: "pagefault_huge_noerms", title: "the same, huge pages allowed", unit: "us", scale: 1e-3},
+		{name: "mmap_touch_munmap_noerms", title: "mmap, touch and munmap, `-cpu max,-erms,-fsrm`", unit: "us", scale: 1e-3},
+	}},
+	{"Threads", []figure{
+		{name: "futex_pingpong", title: "futex ping-pong of two threads, round", unit: "us", scale: 1e-3, share: 0.8, close: "a direct hand-over from waker to woken on the same CPU"},
+		{name: "mutex_cond", title: "mutex and condition variable, round", unit: "us", scale: 1e-3},
+		{name: "pipe_roundtrip", title: "pipe between threads, round", unit: "us", scale: 1e-3},
+		{name: "sched_yield", title: "sched_yield with another thread", unit: "us", scale: 1e-3},
+		{name: "sched_yield_alone", title: "sched_yield alone", unit: "us", scale: 1e-3},
+		{name: "thread_create_join", title: "thread create and join", unit: "us", scale: 1e-3, share: 0.8, close: "fewer mappings per thread's stack, and reuse of thread objects"},
+	}},
+}
+
+// document writes the tables. all[0] is gosv, all[1] Linux.
+func document(o options, all []*results, took time.Duration) string {
+	var b strings.Builder
+	l := all[1].system.(*linux)
+	fmt.Fprintf(&b, "# Benchmarks\n\n"+
+		"Written by `make bench` on %s, in %v. The same static program runs on gosv and as the first process of Debian's\n"+
+		"cloud kernel (%s), under the same QEMU with the same accelerator (%s), one CPU, the systems in turn. Boot figures are\n"+
+		"medians of %d runs, the others of %d. Host: %s.\n",
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), took.Round(time.Second), l.version, o.accel, o.runs, o.rows, host())
+	fmt.Fprintf(&b, "\nThe ratio is gosv's figure by Linux's: smaller is better in every row. Budgets are those of the architecture; a\n" +
+		"missed one stands under its table with by how much, and what would close it.\n")
+	for _, t := range tables {
+		fmt.Fprintf(&b, "\n## %s\n\n| what | unit | gosv | Linux | ratio | budget | |\n|---|---|--:|--:|--:|---|---|\n", t.title)
+		var missed []string
+		for _, f := range t.rows {
+			row, miss := f.row(all)
+			b.WriteString(row)
+			if miss != "" {
+				missed = append(missed, miss)
+			}
+		}
+		if len(missed) > 0 {
+			fmt.Fprintf(&b, "\nMissed:\n\n%s", strings.Join(missed, ""))
+		}
+	}
+	var notes []string
+	for _, r := range all {
+		notes = append(notes, r.notes...)
+	}
+	if len(notes) > 0 {
+		fmt.Fprintf(&b, "\n## Runs that failed\n\n")
+		for _, n := range notes {
+			fmt.Fprintf(&b, "- %s\n", n)
+		}
+	}
+	b.WriteString(method)
+	return b.String()
+}
+
+const method = `
+## How it is measured
+
+- The programs are ` + "`bench/guest/first.c` and `bench/guest/ubench.c`" + `; Linux gets them as ` + "`/init`" + ` of an initial RAM file system that
+  holds nothing else but three devices, and boots with ` + "`console=ttyS0 quiet no_timer_check`" + ` (without the last, some boots stall
+  under emulation). gosv boots the image that ` + "`gosv build`" + ` would make, with its console on virtio-serial.
+- Time to the first line counts from the start of the QEMU process to the line's arrival on the host.
+- An idle guest is one whose only thread sleeps; the figure is the CPU time of QEMU over ten seconds.
+- QEMU's emulation is slow at ` + "`rep stos`" + `, which Linux uses to clear pages on a CPU with erms: memory figures are taken on a CPU
+  without it too, and that row has the budget.
+- Emulation is not hardware: ratios between systems hold roughly, nanoseconds do not.
+`
+
+// row formats a figure, and says by how much its budget is missed.
+func (f figure) row(all []*results) (row, missed string) {
+	scale := f.scale
+	if scale == 0 {
+		scale = 1
+	}
+	g, okG := all[0].median(f.name)
+	l, okL := all[1].median(f.name)
+	cell := func(v float64, ok bool) string {
+		if !ok {
+			return "–"
+		}
+		return number(v * scale)
+	}
+	ratio := "–"
+	if okG && okL && l > 0 {
+		ratio = fmt.Sprintf("%.2f", g/l)
+		if g/l < 0.095 {
+			ratio = fmt.Sprintf("%.3f", g/l)
+		}
+	}
+	budget, verdict := "", ""
+	limit := math.NaN()
+	switch {
+	case f.share > 0:
+		budget = fmt.Sprintf("%.2g x Linux", f.share)
+		if okL {
+			limit = f.share * l * scale
+		}
+	case f.most > 0:
+		budget = fmt.Sprintf("%g %s", f.most, f.unit)
+		limit = f.most
+	}
+	if budget != "" && okG && !math.IsNaN(limit) {
+		verdict = "met"
+		if v := g * scale; v > limit {
+			verdict = "missed"
+			missed = fmt.Sprintf("- %s: %s %s against %s, %.0f %% over. What would close it: %s.\n", f.title, number(v), f.unit, number(limit), 100*(v/limit-1), f.close)
+		}
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s |\n", f.title, f.unit, cell(g, okG), cell(l, okL), ratio, budget, verdict), missed
+}
+
+// number prints three digits that count.
+func number(v float64) string {
+	switch a := math.Abs(v); {
+	case a >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case a >= 10:
+		return fmt.Sprintf("%.1f", v)
+	default:
+		return fmt.Sprintf("%.2f", v)
+	}
+}
