@@ -32,7 +32,6 @@ func TestDevices(t *testing.T) {
 		{"microvm", "microvm,auto-kernel-cmdline=off", "device", ""},
 		{"microvm-noacpi", "microvm,acpi=off,auto-kernel-cmdline=off", "device", ""},
 		{"microvm-cmdline", "microvm,acpi=off", "device", ""},
-		{"microvm-pcie", "microvm,pcie=on,auto-kernel-cmdline=off", "pci", ""},
 		{"q35", "q35", "pci", ""},
 		{"q35-modern-bridge", "q35", "pci,disable-legacy=on,bus=root-port", "-device pcie-root-port,id=root-port"},
 		{"pc", "pc", "pci", ""},

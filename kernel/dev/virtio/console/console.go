@@ -42,7 +42,7 @@ const (
 )
 
 const (
-	maxPorts    = 8   // that are served; a device may have more
+	maxPorts    = 4   // that are served, 0 to 3: each queue costs time at boot
 	messageSize = 8   // of struct virtio_console_control
 	receiveSize = 128 // of a control buffer: a message and a name
 	receives    = frameSize / receiveSize
