@@ -19,10 +19,10 @@ const (
 	costLimit = 4 * time.Minute
 )
 
-// boot starts a machine and waits for a text in its output; then it calls f,
+// start starts a machine and waits for a text in its output; then it calls f,
 // and ends the machine. It gives the time from the start to the text, and the
 // output so far.
-func boot(s system, m machine, text string, limit time.Duration, f func(pid int)) (time.Duration, []byte, error) {
+func start(s system, m machine, text string, limit time.Duration, f func(pid int)) (time.Duration, []byte, error) {
 	argv, err := s.command(m)
 	if err != nil {
 		return 0, nil, err
@@ -36,7 +36,7 @@ func boot(s system, m machine, text string, limit time.Duration, f func(pid int)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = w, &errs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	start := time.Now()
+	began := time.Now()
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
@@ -46,7 +46,7 @@ func boot(s system, m machine, text string, limit time.Duration, f func(pid int)
 		cmd.Process.Kill()
 		cmd.Wait()
 	}()
-	r.SetReadDeadline(start.Add(limit))
+	r.SetReadDeadline(began.Add(limit))
 	var out []byte
 	buf := make([]byte, 64<<10)
 	for {
@@ -65,7 +65,7 @@ func boot(s system, m machine, text string, limit time.Duration, f func(pid int)
 			return 0, out, fmt.Errorf("%w; output: %q", err, lastLine(out))
 		}
 	}
-	took := time.Since(start)
+	took := time.Since(began)
 	if f != nil {
 		f(cmd.Process.Pid)
 	}
@@ -84,7 +84,7 @@ func measureBoots(o options, all []*results) {
 	for _, typ := range types {
 		for i := range o.runs {
 			for _, r := range all {
-				took, _, err := boot(r.system, machine{typ: typ, memory: 128, program: "first"}, "first line", bootLimit, nil)
+				took, _, err := start(r.system, machine{typ: typ, memory: 128, program: "first"}, "first line", bootLimit, nil)
 				if err != nil {
 					r.note("boot %d on %s: %v", i+1, typ, err)
 					continue
@@ -107,7 +107,7 @@ func measureMemory(o options, all []*results) {
 		fails, works := int64(0), int64(256)
 		for works-fails > 1 {
 			try := (fails + works) / 2
-			if _, _, err := boot(r.system, machine{typ: "microvm", memory: try, program: "first"}, "first line", limit, nil); err != nil {
+			if _, _, err := start(r.system, machine{typ: "microvm", memory: try, program: "first"}, "first line", limit, nil); err != nil {
 				fails = try
 			} else {
 				works = try
@@ -128,7 +128,7 @@ func measureCosts(o options, all []*results) {
 				args        []string
 			}{{"", "", nil}, {"_noerms", ",-erms,-fsrm", []string{"memory"}}} {
 				m := machine{typ: "microvm", memory: 512, program: "ubench", args: variant.args, cpu: variant.cpu}
-				_, out, err := boot(r.system, m, "UB-END", costLimit, nil)
+				_, out, err := start(r.system, m, "UB-END", costLimit, nil)
 				if err != nil {
 					r.note("micro benchmark %d: %v", i+1, err)
 				}
@@ -161,11 +161,11 @@ func parse(out []byte) map[string]float64 {
 func measureIdle(o options, all []*results) {
 	for _, typ := range types {
 		for _, r := range all {
-			_, _, err := boot(r.system, machine{typ: typ, memory: 128, program: "first"}, "first line", bootLimit, func(pid int) {
+			_, _, err := start(r.system, machine{typ: typ, memory: 128, program: "first"}, "first line", bootLimit, func(pid int) {
 				time.Sleep(2 * time.Second) // what the boot left to do
-				before, start := cpuTime(pid), time.Now()
+				before, began := cpuTime(pid), time.Now()
 				time.Sleep(o.idle)
-				r.add("idle_"+typ, 100*(cpuTime(pid)-before).Seconds()/time.Since(start).Seconds())
+				r.add("idle_"+typ, 100*(cpuTime(pid)-before).Seconds()/time.Since(began).Seconds())
 			})
 			if err != nil {
 				r.note("idle on %s: %v", typ, err)

@@ -65,7 +65,7 @@ func document(o options, all []*results, took time.Duration) string {
 		"cloud kernel (%s), under the same QEMU with the same accelerator (%s), one CPU, the systems in turn. Boot figures are\n"+
 		"medians of %d runs, the others of %d. Host: %s.\n",
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), took.Round(time.Second), l.version, o.accel, o.runs, o.rows, host())
-	fmt.Fprintf(&b, "\nThe ratio is gosv's figure by Linux's: smaller is better in every row. Budgets are those of the architecture; a\n" +
+	fmt.Fprintf(&b, "\nThe ratio is gosv's figure by Linux's: smaller is better in every row. Budgets are those of the architecture; a\n"+
 		"missed one stands under its table with by how much, and what would close it.\n")
 	for _, t := range tables {
 		fmt.Fprintf(&b, "\n## %s\n\n| what | unit | gosv | Linux | ratio | budget | |\n|---|---|--:|--:|--:|---|---|\n", t.title)
