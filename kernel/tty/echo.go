@@ -9,6 +9,11 @@ func (d *discipline) echo(c byte) {
 		d.column += 2
 		return
 	}
+	if c == 0xff { // moves the cursor on without OPOST too: it is the escape code of n_tty's echo buffer
+		d.out = append(d.out, c)
+		d.column++
+		return
+	}
 	d.put(c)
 }
 
