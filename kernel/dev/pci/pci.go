@@ -56,18 +56,10 @@ type Device struct {
 	Capabilities []Capability
 
 	access Access
-	bars   [6]bar
 	msix   *msix
 
 	// MapMemory is iomem.Map; a test plays the registers.
 	MapMemory func(pa, n uint64) iomem.Window
-}
-
-// bar is what was found out about a memory region.
-type bar struct {
-	known    bool
-	pa, size uint64
-	window   iomem.Window // of a small region, once mapped
 }
 
 // A Capability is an entry of the capability list.
@@ -166,77 +158,53 @@ func (d *Device) Find(id uint8) uint32 {
 
 // Enable switches on memory decoding and bus mastering.
 func (d *Device) Enable() {
-	d.Write(regCommand, d.Read(regCommand)&0xffff|commandMemory|commandMaster)
+	const on = commandMemory | commandMaster
+	if c := d.Read(regCommand) & 0xffff; c&on != on {
+		d.Write(regCommand, c|on)
+	}
 }
 
-// BAR returns the address and size of memory region i; the size is 0 if there
-// is none or the firmware gave it no address. A 64-bit region also uses the
-// register after it.
-func (d *Device) BAR(i int) (pa, size uint64) {
+// BAR returns the address of memory region i; 0 if there is none or the firmware
+// gave it no address. A 64-bit region also uses the register after it.
+func (d *Device) BAR(i int) uint64 {
 	if i < 0 || i > 5 {
-		return 0, 0
+		return 0
 	}
-	b := &d.bars[i]
-	if !b.known {
-		b.known = true
-		b.pa, b.size = d.sizeBAR(i)
-	}
-	return b.pa, b.size
-}
-
-// sizeBAR finds the size by writing ones. Memory decoding is off meanwhile
-// (section 6.2.5.1).
-func (d *Device) sizeBAR(i int) (pa, size uint64) {
 	wide := false
 	for j := range i { // is it the upper half of the one before?
 		wide = !wide && d.Read(regBAR+4*uint32(j))&7 == 4
 	}
-	off := regBAR + 4*uint32(i)
-	low := d.Read(off)
+	low := d.Read(regBAR + 4*uint32(i))
 	if wide || low&1 != 0 {
-		return 0, 0 // or I/O ports
+		return 0 // or I/O ports
 	}
-	wide = low>>1&3 == 2
-	if wide && i == 5 {
-		return 0, 0
+	pa := uint64(low &^ 0xf)
+	if low>>1&3 == 2 {
+		if i == 5 {
+			return 0
+		}
+		pa |= uint64(d.Read(regBAR+4*uint32(i)+4)) << 32
 	}
-	command := d.Read(regCommand) & 0xffff // writing zeros leaves the status alone
-	d.Write(regCommand, command&^(commandMemory|commandIO))
-	pa, mask := uint64(low&^0xf), uint64(0xffffffff)<<32
-	d.Write(off, 0xffffffff)
-	mask |= uint64(d.Read(off) &^ 0xf)
-	d.Write(off, low)
-	if wide {
-		high := d.Read(off + 4)
-		pa |= uint64(high) << 32
-		d.Write(off+4, 0xffffffff)
-		mask = mask&0xffffffff | uint64(d.Read(off+4))<<32
-		d.Write(off+4, high)
+	if pa >= 1<<51 {
+		return 0
 	}
-	d.Write(regCommand, command)
-	if uint32(mask) == 0 && mask>>32 == 0xffffffff && !wide {
-		return 0, 0 // not implemented
-	}
-	size = -mask
-	if pa == 0 || mask == 0 || size&(size-1) != 0 || pa&(size-1) != 0 || pa+size > 1<<52 || pa+size < pa {
-		return 0, 0
-	}
-	return pa, size
+	return pa
 }
 
-// Map maps n bytes at offset off of memory region bar; nil if the region does
-// not have them.
+// maxMap is more than the registers of any virtio device.
+const maxMap = 1 << 20
+
+// Map maps n bytes at offset off of memory region bar; nil without such a
+// region.
+//
+// Its size is not looked at: to find it out, decoding must be off for a moment,
+// and on and off cost a hypervisor a new map of the machine's memory, about a
+// millisecond for each region of each device. A device that lies about offsets
+// could lie about its size too.
 func (d *Device) Map(bar int, off, n uint32) iomem.Window {
-	pa, size := d.BAR(bar)
-	if n == 0 || uint64(off)+uint64(n) > size {
+	pa := d.BAR(bar)
+	if pa == 0 || n == 0 || n > maxMap {
 		return nil
 	}
-	if size > 64<<10 { // more than the registers of any virtio device
-		return d.MapMemory(pa+uint64(off), uint64(n))
-	}
-	b := &d.bars[bar]
-	if b.window == nil {
-		b.window = d.MapMemory(pa, size)
-	}
-	return iomem.Sub(b.window, off)
+	return d.MapMemory(pa+uint64(off), uint64(n))
 }
