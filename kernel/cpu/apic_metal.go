@@ -34,10 +34,13 @@ var (
 	x2apic      uint8
 	tscDeadline uint8
 
-	apBoot uint64 // index of the CPU that is being started
-	apRoot uint64 // its page table
-
-	apStacks uintptr // its stacks, cpuStacks bytes
+	// Application processors number themselves as they arrive, and take the stacks of that number.
+	apNext   uint32           // how many have come
+	apCount  uint32           // how many are expected
+	apGo     uint32           // they may start to schedule
+	apRoot   uint64           // their page table
+	apStacks [MaxCPUs]uintptr // cpuStacks bytes each
+	apIDs    [MaxCPUs]uint32
 
 	vectorLock SpinLock
 	nextVector uint32 = vecFirst
@@ -134,8 +137,8 @@ func AllocVector() uint32 {
 	return v
 }
 
-// StartAPs boots the processors with the given APIC IDs by INIT and SIPI (Intel SDM volume 3, section 8.4.4), one after
-// the other. The trampoline is in low memory, and runs on the boot stub's page table, which maps low memory one to one.
+// StartAPs boots the processors with the given APIC IDs by INIT and SIPI (Intel SDM volume 3, section 8.4.4), all at
+// once; WaitAPs waits for them. The trampoline is in low memory, and runs on the boot stub's page table, which maps low memory one to one.
 //
 //go:nosplit
 func StartAPs(ids *[MaxCPUs]uint32, n int) {
@@ -149,39 +152,72 @@ func StartAPs(ids *[MaxCPUs]uint32, n int) {
 		}
 	}
 	apRoot = kernelRoot
-	for i := 0; i < n && nCPU < MaxCPUs; i++ {
+	for i := 0; i < n && apCount < MaxCPUs-1; i++ {
 		if ids[i] == cpus[0].APICID {
 			continue
 		}
-		id := ids[i]
-		if apStacks == 0 {
-			apStacks = stackMemory()
+		stack := stackMemory()
+		if stack == 0 {
+			break
 		}
-		if apStacks == 0 {
-			return
-		}
-		apBoot = uint64(nCPU)
-		sendICR(id, 0x4500) // INIT
-		if hyper == hyperNone {
-			SpinWait(10e6)
-		}
-		sendICR(id, 0x4600|apPhys>>12) // SIPI
-		t := Nanotime()
-		for again := false; atomic.LoadUint32(&cpus[nCPU&(MaxCPUs-1)].Online) == 0; {
-			if d := Nanotime() - t; d > 1e9 {
-				break
-			} else if d > 20e6 && !again {
-				sendICR(id, 0x4600|apPhys>>12)
-				again = true
-			}
+		apStacks[apCount] = stack
+		apIDs[apCount] = ids[i]
+		apCount++
+	}
+	for i := uint32(0); i < apCount; i++ {
+		sendICR(apIDs[i&(MaxCPUs-1)], 0x4500) // INIT
+	}
+	if hyper == hyperNone {
+		for t := RDTSC(); RDTSC()-t < 40e6; { // about 10 ms; there is no clock yet
 			Pause()
 		}
-		if atomic.LoadUint32(&cpus[nCPU&(MaxCPUs-1)].Online) == 0 {
-			apStacks = 0 // it may come up later, on these
-			continue     // a processor that does not come up is left out
+	}
+	for i := uint32(0); i < apCount; i++ {
+		sendICR(apIDs[i&(MaxCPUs-1)], 0x4600|apPhys>>12) // SIPI
+	}
+}
+
+// WaitAPs waits for the processors that StartAPs has started, and lets them go on. Those that do not come within a
+// second are left out. The clock must run.
+//
+//go:nosplit
+func WaitAPs() {
+	start := Nanotime()
+	for again := false; ; {
+		online := uint32(1)
+		for i := 1; i < MaxCPUs; i++ {
+			online += atomic.LoadUint32(&cpus[i].Online)
 		}
-		apStacks = 0
-		nCPU++
+		d := Nanotime() - start
+		if online == apCount+1 || d > 1e9 {
+			// Nobody gets a number any more; who has one is on his way.
+			came := atomic.AddUint32(&apNext, MaxCPUs) - MaxCPUs
+			for i := uint32(1); i <= came; i++ {
+				for atomic.LoadUint32(&cpus[i&(MaxCPUs-1)].Online) == 0 {
+					Pause()
+				}
+			}
+			nCPU = came + 1
+			atomic.StoreUint32(&apGo, 1)
+			return
+		}
+		if d > 50e6 && !again && hyper == hyperNone {
+			for i := uint32(0); i < apCount; i++ {
+				sendICR(apIDs[i&(MaxCPUs-1)], 0x4600|apPhys>>12)
+			}
+			again = true
+		}
+		Pause()
+	}
+}
+
+// APOnline says that this processor is up, and waits until WaitAPs lets it go on.
+//
+//go:nosplit
+func APOnline() {
+	atomic.StoreUint32(&This().Online, 1)
+	for atomic.LoadUint32(&apGo) == 0 {
+		Pause()
 	}
 }
 
@@ -189,11 +225,6 @@ func StartAPs(ids *[MaxCPUs]uint32, n int) {
 //
 //go:linkname stackMemory gosv/kernel/goport.stackMemory
 func stackMemory() uintptr
-
-// BootingAP is the index of the processor that is being started.
-//
-//go:nosplit
-func BootingAP() uint32 { return uint32(apBoot) }
 
 // SpinWait waits for ns nanoseconds.
 //

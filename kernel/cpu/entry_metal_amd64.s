@@ -51,14 +51,26 @@ TEXT ·apStart(SB),NOSPLIT|NOFRAME,$0
 	ANDQ	$~0xc, AX
 	ORQ	$0x22, AX
 	MOVQ	AX, CR0
-	MOVQ	·apStacks(SB), SP
+	MOVL	$1, AX
+	LOCK
+	XADDL	AX, ·apNext(SB)
+	CMPL	AX, ·apCount(SB)
+	JAE	late
+	LEAQ	·apStacks(SB), BX
+	MOVQ	(BX)(AX*8), SP
 	ADDQ	$const_machStack, SP
+	INCL	AX
+	MOVL	AX, R15			// the CPU's index
 	CALL	probeFSGS<>(SB)
 	LEAQ	·bootTLS+8(SB), AX
 	SETFS
+	SUBQ	$16, SP
+	MOVQ	R15, 0(SP)
 	MOVQ	$gosv∕kernel∕goport·apMain(SB), AX
 	CALL	AX
 	JMP	·resume(SB)
+late:
+	JMP	·spin(SB)
 
 // probeFSGS enables RDFSBASE and its siblings where CPUID has them.
 TEXT probeFSGS<>(SB),NOSPLIT|NOFRAME,$0

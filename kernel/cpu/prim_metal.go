@@ -53,6 +53,7 @@ func tripleFault()
 func loadTables(gdt, idt uintptr)
 func setXCR0(v uint64)
 func saveFPU(p uintptr)
+func fxsave(p uintptr)
 func loadFPU(p uintptr)
 func stubAddr() uintptr
 func syscallAddr() uintptr

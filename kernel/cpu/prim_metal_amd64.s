@@ -321,6 +321,11 @@ fx:
 	FXRSTOR64 (DI)
 	RET
 
+TEXT ·fxsave(SB),NOSPLIT,$0-8
+	MOVQ	p+0(FP), DI
+	FXSAVE64 (DI)
+	RET
+
 // ---- addresses ----
 
 TEXT ·stubAddr(SB),NOSPLIT,$0-8

@@ -14,6 +14,7 @@ const (
 	msrGSBase     = 0xc0000101
 	msrKernelGS   = 0xc0000102
 	msrTSCDead    = 0x6e0
+	msrTSCAux     = 0xc0000103
 	msrX2APIC     = 0x800
 	msrKVMWall    = 0x4b564d00
 	msrKVMSystem  = 0x4b564d01
@@ -57,7 +58,7 @@ func Setup(i uint32) {
 	c.Index = i
 	base := uintptr(unsafe.Pointer(&stack0))
 	if i != 0 {
-		base = apStacks
+		base = apStacks[(i-1)&(MaxCPUs-1)]
 	}
 	c.Stack = (base + machStack) &^ 15
 	setupTables(c, base)
@@ -73,6 +74,9 @@ func Setup(i uint32) {
 	WriteMSR(msrSFMASK, 0x257fd5) // all but the fixed bit, RF and VM: IF DF TF AC NT IOPL...
 	setupProtection()
 	setupFPU(i == 0)
+	if hasTSCAux() {
+		WriteMSR(msrTSCAux, uint64(i)) // RDTSCP: what getcpu(2) of the vDSO reads
+	}
 	c.root = readCR3() & PTEAddrMask
 }
 
@@ -196,6 +200,11 @@ func setupFPU(first bool) {
 		}
 	}
 	if first {
+		fxsave(initXSave())
+		if mxcsrMask = Load32(initXSave() + fpMXCSR + 4); mxcsrMask == 0 {
+			mxcsrMask = 0xffbf
+		}
+		ZeroPage(initXSave())
 		saveFPU(initXSave())
 	}
 }

@@ -27,6 +27,8 @@ func bootMain(info uint64) uintptr {
 	board.ParsePVH(info, end)
 	initMemory()
 	cpu.SetupAPIC()
+	acpi := &board.Info.ACPI
+	cpu.StartAPs(&acpi.CPUs, acpi.NCPU)
 	cpu.SetupClock()
 
 	threadTab[0] = firstThread.addr()
@@ -36,8 +38,7 @@ func bootMain(info uint64) uintptr {
 	c := cpu.This()
 	c.Cur = firstThread.addr()
 	atomic.StoreUint32(&c.Online, 1)
-	acpi := &board.Info.ACPI
-	cpu.StartAPs(&acpi.CPUs, acpi.NCPU)
+	cpu.WaitAPs()
 
 	seed[0], seed[1] = random(), random()
 	return bootStack()
@@ -103,11 +104,10 @@ func cstr(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s)
 // apMain runs on each application processor, on its machine stack.
 //
 //go:nosplit
-func apMain() {
-	cpu.Setup(cpu.BootingAP())
+func apMain(i uint32) {
+	cpu.Setup(i)
 	cpu.SetupAPIC()
-	c := cpu.This()
-	atomic.StoreUint32(&c.Online, 1)
-	schedule(c)
+	cpu.APOnline()
+	schedule(cpu.This())
 	resuming()
 }
