@@ -118,8 +118,16 @@ func (m *MapArgs) area() (*area, error) {
 	switch {
 	case m.File != nil:
 		a.file, a.cache, a.offset = m.File, m.File.Cache(), m.Offset
-		if a.cache == nil {
+		switch {
+		case a.cache == nil:
 			return nil, unix.ENODEV
+		case a.cache == Zeros && a.flags&shared != 0:
+			s := newSharedMemory(pageUp(m.Len))
+			a.file, a.cache, a.offset = s, s.cache, 0
+			return a, nil
+		case a.cache == Zeros:
+			a.cache, a.name, a.file = nil, m.File.MapName(), nil
+			return a, nil
 		}
 		a.file.Retain()
 	case a.flags&shared != 0:
@@ -323,6 +331,9 @@ func (as *AddressSpace) Brk(addr uint64) uint64 {
 	as.brk = addr
 	return addr
 }
+
+// Zeros is the Cache that /dev/zero offers: mapping it gives anonymous memory.
+var Zeros = NewCache(nil)
 
 // sharedMemory is the object behind a shared anonymous mapping.
 type sharedMemory struct {

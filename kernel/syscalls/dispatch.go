@@ -40,6 +40,9 @@ func dispatch(t *task.Thread) {
 	}
 	v, err := row.Fn(t, a)
 	if err != nil {
+		if err == unix.EFAULT {
+			t.CheckMemory()
+		}
 		v = -uint64(errno(err))
 	}
 	r.AX = v

@@ -27,13 +27,21 @@ func (t *Thread) pageFault() {
 		return
 	}
 	if fault.OOM {
-		t.outOfMemory()
+		t.CheckMemory()
 		return
 	}
 	t.sig.trap = trapState{No: cpu.VecPageFault, Err: r.Err&^cpu.FaultReserved | cpu.FaultUser, CR2: addr}
 	info := linux.NewSigInfo(fault.Signal, fault.Code)
 	info.SetAddr(addr)
 	t.force(&info)
+}
+
+// CheckMemory kills the process if a system call failed because there was no
+// frame for user memory that it touched.
+func (t *Thread) CheckMemory() {
+	if t.MM.OutOfMemory() {
+		t.outOfMemory()
+	}
 }
 
 // outOfMemory kills the process: there is no frame for its page.

@@ -44,11 +44,8 @@ func (zero) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 
 func (zero) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return discard(src) }
 
-// Mmap returns new memory: what two mappings of /dev/zero share is nothing.
-func (zero) Mmap(*vfs.File) (*mm.Cache, error) {
-	c := mm.NewCache(nil)
-	return c, c.SetSize(1 << 62)
-}
+// Mmap gives anonymous memory: two mappings of /dev/zero share nothing.
+func (zero) Mmap(*vfs.File) (*mm.Cache, error) { return mm.Zeros, nil }
 
 // full is /dev/full.
 type full struct{ zero }
