@@ -51,8 +51,8 @@ func Write(w Window, off uint32, b []byte) {
 
 // Sub is the part of a window that starts at an offset.
 func Sub(w Window, off uint32) Window {
-	if off == 0 {
-		return w
+	if m, ok := w.(mapped); ok {
+		return m + mapped(off)
 	}
 	return sub{w, off}
 }
