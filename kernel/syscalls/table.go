@@ -3,6 +3,7 @@ package syscalls
 // families are the rows, one variable per file. A call that several families
 // could claim stands where its man page's name points.
 var families = []*[]Row{
+	&mmRows,
 	&threadRows,
 	&signalRows,
 	&futexRows,
@@ -11,6 +12,16 @@ var families = []*[]Row{
 	&idRows,
 	&limitRows,
 	&miscRows,
+	&ioRows,
+	&openRows,
+	&dirRows,
+	&attrRows,
+	&xattrRows,
+	&fdRows,
+	&pipeRows,
+	&copyRows,
+	&lockRows,
+	&mountRows,
 	&missingRows,
 }
 

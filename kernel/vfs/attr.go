@@ -272,19 +272,22 @@ func clearPrivileges(c *Creds, n Inode, a *SetAttr) {
 	}
 }
 
-// Statfs is statfs(2).
-func (x *FSContext) Statfs(c Caller, path string, st *Statfs) error {
+// Statfs is statfs(2); it returns the flags of the mount too.
+func (x *FSContext) Statfs(c Caller, path string, st *Statfs) (flags uint32, err error) {
 	treeMu.RLock()
 	defer treeMu.RUnlock()
 	p, err := x.resolve(c, nil, path, 0)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return p.Dentry.sb.statfs(st)
+	return p.Mount.Flags(), p.Dentry.sb.statfs(st)
 }
 
 // Statfs is fstatfs(2).
-func (f *File) Statfs(st *Statfs) error { return f.FollowPath().Dentry.sb.statfs(st) }
+func (f *File) Statfs(st *Statfs) (flags uint32, err error) {
+	p := f.FollowPath()
+	return p.Mount.Flags(), p.Dentry.sb.statfs(st)
+}
 
 func (sb *Superblock) statfs(st *Statfs) error {
 	*st = Statfs{Type: unix.ANON_INODE_FS_MAGIC, Bsize: 4096, Namelen: nameMax}

@@ -214,3 +214,6 @@ func (sb *Superblock) pruneBelow(d *Dentry) {
 		d.children = nil
 	}
 }
+
+// Removed reports whether the name was taken away.
+func (d *Dentry) Removed() bool { return d.dead.Load() }
