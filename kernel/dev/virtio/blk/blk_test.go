@@ -12,7 +12,10 @@ import (
 	"gosv/kernel/dev/virtio"
 	"gosv/kernel/dev/virtio/virtiotest"
 	"gosv/kernel/frame"
+	"gosv/kernel/fs/erofs"
 )
+
+var _ erofs.Device = (*Disk)(nil)
 
 // disk plays a block device with data in memory.
 type disk struct {

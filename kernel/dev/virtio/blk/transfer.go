@@ -48,6 +48,18 @@ func (d *Disk) FillRange(block uint64, frames []frame.Frame) error {
 	return d.await(func(done func(error)) { d.ReadAsync(block, frames, done) })
 }
 
+// ReadFrames is FillRange for a page-aligned offset in bytes; with Size and
+// Resident it makes the disk an erofs.Device.
+func (d *Disk) ReadFrames(frames []frame.Frame, off int64) error {
+	if off < 0 || off%BlockSize != 0 {
+		return unix.EINVAL
+	}
+	return d.FillRange(uint64(off)/BlockSize, frames)
+}
+
+// Resident says that no block is in memory.
+func (d *Disk) Resident(off int64) (frame.Frame, bool) { return 0, false }
+
 // WriteRange writes the frames to the blocks from block on. EROFS: the disk is
 // read-only; ENOSPC: the range is not on it.
 func (d *Disk) WriteRange(block uint64, frames []frame.Frame) error {

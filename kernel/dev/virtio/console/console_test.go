@@ -9,8 +9,11 @@ import (
 
 	"gosv/kernel/dev/virtio"
 	"gosv/kernel/dev/virtio/virtiotest"
+	"gosv/kernel/tty"
 	"gosv/kernel/wait"
 )
+
+var _ tty.Port = (*Port)(nil)
 
 // host plays the device and the host behind it.
 type host struct {
