@@ -3,6 +3,17 @@ package syscalls
 // families are the rows, one variable per file. A call that several families
 // could claim stands where its man page's name points.
 var families = []*[]Row{
+	&ioRows,
+	&openRows,
+	&dirRows,
+	&attrRows,
+	&xattrRows,
+	&fdRows,
+	&pipeRows,
+	&copyRows,
+	&lockRows,
+	&mountRows,
+	&mmRows,
 	&mmRows,
 	&threadRows,
 	&signalRows,

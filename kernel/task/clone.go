@@ -155,9 +155,10 @@ func (p *Process) fork(c *Thread, flags uint64) *Process {
 	default:
 		n.hand.Store(hand.Clone())
 	}
-	n.exe.Store(p.exe.Load())
 	if e := p.exe.Load(); e != nil {
 		e.Retain()
+		e.DenyWrite() // cannot fail: p denies it already
+		n.exe.Store(e)
 	}
 	n.args.Store(p.args.Load())
 	n.limits.copy(&p.limits)

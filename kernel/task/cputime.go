@@ -71,7 +71,7 @@ type processClock struct {
 	user, sys           int64
 	childUser, childSys int64
 	maxRSS, childMaxRSS uint64
-	switches            uint64
+	switches, faults    uint64
 }
 
 // CPUTime returns the user and system time of all threads, past ones included.
@@ -98,6 +98,7 @@ type Usage struct {
 	User, System int64 // ns
 	MaxRSS       uint64
 	Switches     uint64
+	Faults       uint64
 }
 
 // Usage returns the process's resource usage.
@@ -105,9 +106,10 @@ func (p *Process) Usage() Usage {
 	u, s := p.CPUTime()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := Usage{User: u, System: s, MaxRSS: p.clock.maxRSS, Switches: p.clock.switches}
+	r := Usage{User: u, System: s, MaxRSS: p.clock.maxRSS, Switches: p.clock.switches, Faults: p.clock.faults}
 	for _, t := range p.threads {
 		r.Switches += t.switches.Load()
+		r.Faults += t.faults.Load()
 		if _, rss := t.MM.Usage(); rss > r.MaxRSS {
 			r.MaxRSS = rss
 			p.clock.maxRSS = rss

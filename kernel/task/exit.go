@@ -67,6 +67,7 @@ func (t *Thread) exit() {
 	p.clock.sys += sys
 	p.clock.maxRSS = max(p.clock.maxRSS, rss)
 	p.clock.switches += t.switches.Load()
+	p.clock.faults += t.faults.Load()
 	if t == p.leader && !p.exiting.Load() {
 		p.status = t.exitStatus
 	}
@@ -110,9 +111,7 @@ func (t *Thread) endVfork() {
 
 // finish is the end of a process, after its last thread.
 func (p *Process) finish() {
-	if e := p.exe.Swap(nil); e != nil {
-		e.Release()
-	}
+	p.setExe(nil)
 	tab := p.table
 	tab.mu.Lock()
 	heir := tab.init

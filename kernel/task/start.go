@@ -66,10 +66,7 @@ func (t *Thread) become(img *loader.Image) {
 	p := t.Proc
 	t.creds.Store(img.Creds)
 	t.SetComm(img.Comm)
-	if old := p.exe.Swap(img.Exe); old != nil {
-		old.AllowWrite()
-		old.Release()
-	}
+	p.setExe(img.Exe)
 	p.args.Store(img.Layout)
 	r := &t.Ctx.Regs
 	vec := r.Vec
@@ -77,6 +74,18 @@ func (t *Thread) become(img *loader.Image) {
 	t.Ctx.FSBase, t.Ctx.GSBase = 0, 0
 	b := t.frameBuffer()
 	t.Ctx.RestoreFP(freshFP(b.fp[:len(b.fp)-4]))
+}
+
+// setExe replaces the program's file, which comes with a reference and with
+// writing denied.
+func (p *Process) setExe(f *vfs.File) {
+	p.mu.Lock() // procfs takes the path out of it meanwhile
+	old := p.exe.Swap(f)
+	p.mu.Unlock()
+	if old != nil {
+		old.AllowWrite()
+		old.Release()
+	}
 }
 
 // Layout is where the program's parts are.

@@ -120,6 +120,7 @@ type Process struct {
 	parentDeath atomic.Int32 // prctl(2), PR_SET_PDEATHSIG
 	subreaper   atomic.Bool  // prctl(2), PR_SET_CHILD_SUBREAPER
 	membarrier  atomic.Uint32
+	personality atomic.Uint32
 
 	childExit wait.Queue    // told when a child ends, stops or goes on
 	signalfd  wait.Queue    // told when a signal is queued

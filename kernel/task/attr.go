@@ -1,0 +1,105 @@
+package task
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/mm"
+)
+
+// SetClearTID is set_tid_address(2).
+func (t *Thread) SetClearTID(addr uint64) { t.clearTID = addr }
+
+// ClearTID is what set_tid_address(2) or clone(2) set.
+func (t *Thread) ClearTID() uint64 { return t.clearTID }
+
+// SetRobustList is set_robust_list(2).
+func (t *Thread) SetRobustList(head uint64) { t.robustList = head }
+
+// RobustList is the head of the robust list.
+func (t *Thread) RobustList() uint64 { return t.robustList }
+
+// Affinity is the mask of CPUs that the thread may run on.
+func (t *Thread) Affinity() uint64 { return t.affinity.Load() }
+
+// SetAffinity sets the mask; false if it has none of the machine's CPUs.
+func (t *Thread) SetAffinity(mask uint64) bool {
+	mask &= allCPUs()
+	if mask == 0 {
+		return false
+	}
+	t.affinity.Store(mask)
+	return true
+}
+
+// Nice is the nice value, -20 to 19.
+func (t *Thread) Nice() int { return int(t.nice.Load()) }
+
+// SetNice sets the nice value.
+func (t *Thread) SetNice(n int) { t.nice.Store(int32(n)) }
+
+// Policy is the scheduling policy, SCHED_*, and the real-time priority.
+func (t *Thread) Policy() (policy, priority uint32) {
+	v := t.policy.Load()
+	return uint32(v), uint32(v >> 32)
+}
+
+// SetPolicy sets policy and priority.
+func (t *Thread) SetPolicy(policy, priority uint32) {
+	t.policy.Store(uint64(priority)<<32 | uint64(policy))
+}
+
+// TimerSlack is prctl(2)'s PR_GET_TIMERSLACK, in ns.
+func (t *Thread) TimerSlack() uint64 { return t.timerSlack.Load() }
+
+// SetTimerSlack sets it; 0 is the default.
+func (t *Thread) SetTimerSlack(ns uint64) {
+	if ns == 0 {
+		ns = 50_000
+	}
+	t.timerSlack.Store(ns)
+}
+
+// Faults is how many page faults the thread had.
+func (t *Thread) Faults() uint64 { return t.faults.Load() }
+
+// Space is the process's address space, retained; nil if it has ended.
+func (p *Process) Space() *mm.AddressSpace {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.threads) == 0 || p.threads[0].MM == nil {
+		return nil
+	}
+	as := p.threads[0].MM
+	as.Retain()
+	return as
+}
+
+// MembarrierRegister notes a registration of membarrier(2).
+func (p *Process) MembarrierRegister(cmd uint32) { p.membarrier.Or(cmd) }
+
+// MembarrierRegistered is the commands for which the process registered.
+func (p *Process) MembarrierRegistered() uint32 { return p.membarrier.Load() }
+
+// ParentDeathSignal is prctl(2)'s PR_GET_PDEATHSIG.
+func (p *Process) ParentDeathSignal() int { return int(p.parentDeath.Load()) }
+
+// SetParentDeathSignal sets it; EINVAL.
+func (p *Process) SetParentDeathSignal(sig uint64) error {
+	if sig > linux.NSIG {
+		return unix.EINVAL
+	}
+	p.parentDeath.Store(int32(sig))
+	return nil
+}
+
+// Dumpable is prctl(2)'s PR_GET_DUMPABLE.
+func (p *Process) Dumpable() int { return int(p.dumpable.Load()) }
+
+// SetDumpable sets it to 0 or 1.
+func (p *Process) SetDumpable(v int) { p.dumpable.Store(int32(v)) }
+
+// Subreaper is prctl(2)'s PR_GET_CHILD_SUBREAPER.
+func (p *Process) Subreaper() bool { return p.subreaper.Load() }
+
+// SetSubreaper sets it.
+func (p *Process) SetSubreaper(on bool) { p.subreaper.Store(on) }

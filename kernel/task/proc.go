@@ -1,0 +1,223 @@
+package task
+
+import (
+	"slices"
+
+	"gosv/abi/linux"
+	"gosv/kernel/cpu"
+	"gosv/kernel/fs/procfs"
+	"gosv/kernel/mm"
+	"gosv/kernel/vfs"
+)
+
+// This file shows threads and processes to procfs. The views are plain values
+// that compare equal when they show the same thing.
+
+// Release is uname's; programs compare it with the Linux version they need.
+const Release = "6.1.0-gosv"
+
+// Version is uname's version of the build.
+const Version = "#1 SMP gosv"
+
+// ProcConfig is what procfs shows of this kernel.
+func ProcConfig(commandLine string, terminal bool) procfs.Config {
+	return procfs.Config{
+		Processes: procTable{Tasks}, Release: Release, Version: Version, CommandLine: commandLine, ConsoleTTY: terminal,
+		Hostname:      Hostname,
+		SetHostname:   func(s string) error { SetHostname(s); return nil },
+		Domainname:    Domainname,
+		SetDomainname: func(s string) error { SetDomainname(s); return nil },
+	}
+}
+
+type procTable struct{ tab *Table }
+
+func (v procTable) PIDs() (ids []int) {
+	for _, p := range v.tab.Processes() {
+		ids = append(ids, p.PID)
+	}
+	return ids
+}
+
+func (v procTable) Process(pid int) procfs.Process {
+	if p := v.tab.Process(pid); p != nil {
+		return procProcess{p}
+	}
+	return nil
+}
+
+func (v procTable) Counts() (c procfs.Counts) {
+	for _, p := range v.tab.Processes() {
+		for _, t := range p.Threads() {
+			c.Threads++
+			c.Switches += t.switches.Load()
+			if t.clock.running() {
+				c.Running++
+			}
+		}
+		p.mu.Lock()
+		c.Switches += p.clock.switches
+		p.mu.Unlock()
+	}
+	v.tab.mu.Lock()
+	c.Forks, c.LastPID = v.tab.forks, v.tab.last
+	v.tab.mu.Unlock()
+	c.Load = LoadAverage()
+	return c
+}
+
+type procProcess struct{ p *Process }
+
+func (v procProcess) PID() int { return v.p.PID }
+
+func (v procProcess) Threads() (ids []int) {
+	for _, t := range v.p.Threads() {
+		ids = append(ids, t.TID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (v procProcess) Thread(tid int) procfs.Thread {
+	for _, t := range v.p.Threads() {
+		if t.TID == tid {
+			return procThread{t}
+		}
+	}
+	return nil
+}
+
+func (v procProcess) Leader() procfs.Thread { return procThread{v.p.Leader()} }
+
+func (v procProcess) Exe() (p vfs.Path, ok bool) {
+	v.p.mu.Lock()
+	defer v.p.mu.Unlock()
+	f := v.p.exe.Load()
+	if f == nil {
+		return p, false
+	}
+	p = f.FollowPath()
+	p.Pin()
+	return p, true
+}
+
+func (v procProcess) Space() *mm.AddressSpace { return v.p.Space() }
+
+func (v procProcess) Layout() (l procfs.Layout) {
+	y := v.p.args.Load()
+	if y == nil {
+		return l
+	}
+	l = procfs.Layout{StartCode: y.StartCode, EndCode: y.EndCode, StartData: y.StartData, EndData: y.EndData,
+		StartBrk: y.StartBrk, Brk: y.StartBrk, StartStack: y.StartStack,
+		ArgStart: y.ArgStart, ArgEnd: y.ArgEnd, EnvStart: y.EnvStart, EnvEnd: y.EnvEnd}
+	if as := v.p.Space(); as != nil {
+		l.Brk = as.Brk(0)
+		as.Release()
+	}
+	return l
+}
+
+func (v procProcess) Auxv() []byte {
+	if y := v.p.args.Load(); y != nil {
+		return y.Auxv
+	}
+	return nil
+}
+
+func (v procProcess) Limits() (l [16]procfs.Limit) {
+	for i := range l {
+		r := v.p.Rlimit(i)
+		l[i] = procfs.Limit(r)
+	}
+	return l
+}
+
+func (v procProcess) OOMScoreAdj() int     { return int(v.p.oomScoreAdj.Load()) }
+func (v procProcess) SetOOMScoreAdj(n int) { v.p.oomScoreAdj.Store(int32(n)) }
+
+// ProcThread is the thread as procfs sees it.
+func (t *Thread) ProcThread() procfs.Thread { return procThread{t} }
+
+type procThread struct{ t *Thread }
+
+func (v procThread) TID() int                { return v.t.TID }
+func (v procThread) Process() procfs.Process { return procProcess{v.t.Proc} }
+func (v procThread) Comm() string            { return v.t.Comm() }
+func (v procThread) SetComm(s string)        { v.t.SetComm(s) }
+func (v procThread) Creds() *vfs.Creds       { return v.t.Creds() }
+
+func (v procThread) Files() *vfs.FDTable {
+	if v.t.state.Load() == stateDead {
+		return nil
+	}
+	return v.t.Files
+}
+
+func (v procThread) FSContext() *vfs.FSContext {
+	if v.t.state.Load() == stateDead {
+		return nil
+	}
+	return v.t.FS
+}
+
+func (v procThread) State(st *procfs.State) {
+	t, p := v.t, v.t.Proc
+	*st = procfs.State{PID: p.PID, TTYGroup: -1, Start: p.startTime, CPU: cpu.ID(), Syscall: -1}
+	p.table.mu.Lock()
+	if p.parent != nil {
+		st.PPID = p.parent.PID
+	}
+	st.PGRP, st.SID, st.ExitSignal = p.pgid, p.sid, p.exitSignal
+	zombie := p.zombie
+	p.table.mu.Unlock()
+	switch {
+	case zombie:
+		st.State = 'Z'
+	case t.state.Load() == stateDead:
+		st.State = 'X'
+	case t.state.Load() == stateStopped:
+		st.State = 'T'
+	case t.state.Load() == stateBlocked:
+		st.State = 'D'
+	case t.clock.running():
+		st.State = 'R'
+	default:
+		st.State = 'S'
+	}
+	st.UserTime, st.SystemTime = t.CPUTime()
+	st.ProcessUser, st.ProcessSystem = p.CPUTime()
+	st.ChildUser, st.ChildSystem = p.ChildCPUTime()
+	st.MinorFaults, st.Voluntary = t.faults.Load(), t.switches.Load()
+	st.Nice = t.Nice()
+	st.Priority = 20 + st.Nice
+	policy, rt := t.Policy()
+	st.Policy, st.RTPriority = int(policy), int(rt)
+	st.Affinity = []uint64{t.Affinity()}
+	st.NoNewPrivs = t.Creds().NoNewPrivs
+	st.Dumpable = p.dumpable.Load() == 1
+	h := p.sigHand()
+	p.mu.Lock()
+	st.Threads = len(p.threads)
+	st.ExitStatus = p.status
+	st.Pending, st.SharedPending = uint64(t.sig.pending.set), uint64(p.signals.pending.set)
+	st.QueuedSignals = len(t.sig.pending.queue) + len(p.signals.pending.queue)
+	st.Blocked = uint64(t.sig.mask)
+	p.mu.Unlock()
+	h.mu.Lock()
+	for sig := 1; sig <= linux.NSIG; sig++ {
+		switch h.actions[sig].Handler {
+		case linux.SIG_DFL:
+		case linux.SIG_IGN:
+			st.Ignored |= uint64(linux.SigBit(sig))
+		default:
+			st.Caught |= uint64(linux.SigBit(sig))
+		}
+	}
+	h.mu.Unlock()
+	if st.State == 'S' || st.State == 'D' {
+		st.WaitChannel = "0"
+		st.Syscall, st.SyscallArgs = int64(t.SyscallNr), t.SyscallArgs
+	}
+	st.UserSP, st.UserIP = t.Ctx.Regs.SP, t.Ctx.Regs.IP
+}
