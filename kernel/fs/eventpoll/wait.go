@@ -18,6 +18,9 @@ const (
 	dataOffset = int(unsafe.Offsetof(unix.EpollEvent{}.Fd))
 )
 
+// Name is what /proc/PID/fd shows of an instance.
+const Name = "anon_inode:[eventpoll]"
+
 // batchSize is how many events go to the program in one copy.
 const batchSize = 32
 
