@@ -1,0 +1,35 @@
+//go:build metal
+
+package main
+
+import (
+	"strconv"
+
+	"gosv/kernel/cpu"
+)
+
+// chart is the boot chart: a line on the log for each step, with the time since
+// the kernel's first instruction.
+type chart struct {
+	on   bool
+	main int64 // when main began
+	said bool
+}
+
+func newChart() *chart { return &chart{main: cpu.Nanotime()} }
+
+func (c *chart) step(name string) {
+	if !c.on {
+		return
+	}
+	if !c.said {
+		c.said = true
+		line("runtime", c.main)
+	}
+	line(name, cpu.Nanotime())
+}
+
+// line writes what the tool reads: "bootchart: NAME MICROSECONDS".
+func line(name string, at int64) {
+	cpu.Log("bootchart: " + name + " " + strconv.FormatInt(at/1000, 10) + "\n")
+}

@@ -1,0 +1,98 @@
+//go:build metal
+
+package main
+
+import (
+	"strings"
+
+	"gosv/abi/boot"
+	"gosv/kernel/board"
+	"gosv/kernel/cpu"
+	"gosv/kernel/dev/virtio"
+	"gosv/kernel/dev/virtio/blk"
+	"gosv/kernel/dev/virtio/console"
+	"gosv/kernel/dev/virtio/probe"
+	"gosv/kernel/dev/virtio/rng"
+	"gosv/kernel/task"
+	"gosv/kernel/tty"
+	"gosv/kernel/wait"
+)
+
+// devices are the drivers of this machine's devices.
+type devices struct {
+	disks   []*blk.Disk
+	console *console.Console
+}
+
+// probeDevices finds the devices and starts their drivers. One that does not
+// work is left out, and said on the log.
+func probeDevices(config boot.Config) *devices {
+	d := new(devices)
+	acpi := &board.Info.ACPI
+	for _, t := range probe.Transports(probe.Machine{
+		Options: config.Options, ECAM: acpi.ECAM, ACPI: board.Info.RSDP != 0, IOAPICs: acpi.NIOAPIC,
+	}) {
+		var err error
+		var name string
+		switch t.DeviceID() {
+		case virtio.IDBlock:
+			name = "virtio-blk"
+			var disk *blk.Disk
+			if disk, err = blk.Open(t); err == nil {
+				d.disks = append(d.disks, disk)
+			}
+		case virtio.IDConsole:
+			name = "virtio-console"
+			if d.console == nil {
+				d.console, err = console.Open(t)
+			}
+		case virtio.IDEntropy:
+			name = "virtio-rng"
+			_, err = rng.Open(t)
+		}
+		if err != nil {
+			cpu.Log(name + ": " + err.Error() + "\n")
+		} else if config.Verbose && name != "" {
+			cpu.Log("gosv: " + name + "\n")
+		}
+	}
+	return d
+}
+
+// newConsole makes the program's standard streams of the virtio-console ports,
+// or of COM1 on a machine without them.
+func newConsole(config boot.Config, d *devices) *tty.Console {
+	var o tty.Options
+	for _, word := range config.Options {
+		if v, ok := strings.CutPrefix(word, "tty="); ok {
+			o, _ = tty.ParseOptions(v)
+		}
+	}
+	if d.console == nil {
+		p := new(logPort)
+		return tty.NewConsole(p, p, p, o, signalGroup)
+	}
+	in, out, err := d.console.Port(boot.PortStdin), d.console.Port(boot.PortStdio), d.console.Port(boot.PortStderr)
+	return tty.NewConsole(in, out, err, o, signalGroup)
+}
+
+// logPort is the output of a machine that has only COM1. It has no input: COM1
+// belongs to the kernel's log.
+type logPort struct{ queue wait.Queue }
+
+func (*logPort) Read([]byte) (n int, eof bool) { return 0, true }
+func (*logPort) Buffered() int                 { return 0 }
+func (*logPort) Write(p []byte) int {
+	cpu.Log(string(p))
+	return len(p)
+}
+func (*logPort) Readiness() wait.Events { return wait.Readable | wait.Writable | wait.Hup }
+func (p *logPort) Queue() *wait.Queue   { return &p.queue }
+func (*logPort) Flush()                 {}
+
+// signalGroup is what the terminal calls for Ctrl-C and its like.
+func signalGroup(group, sig int) {
+	for _, p := range task.Tasks.Group(group) {
+		p.SendSignal(sig)
+	}
+}
