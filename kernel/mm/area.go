@@ -169,10 +169,21 @@ func (t *areaTree) extract(lo, hi uint64) *area {
 
 // resize changes the bounds of an area; the order of areas must stay the same.
 func (t *areaTree) resize(a *area, start, end uint64) {
-	t.extract(a.start, a.end)
 	a.offset += start - a.start
 	a.start, a.end = start, end
-	t.insert(a)
+	refresh(t.root, a)
+}
+
+// refresh updates what the nodes above a know of their subtrees.
+func refresh(n, a *area) {
+	switch {
+	case a == n:
+	case a.start < n.start:
+		refresh(n.left, a)
+	default:
+		refresh(n.right, a)
+	}
+	n.update()
 }
 
 // each calls f for the areas of a subtree in order until f returns false. f may

@@ -189,27 +189,29 @@ func (as *AddressSpace) faultAnon(a *area, t *table, va uint64, acc Access) outc
 		atomic.CompareAndSwapUint64(p, 0, uint64(zeroFrame)|a.bits(false)|cpu.PTEAccessed)
 		return resolved
 	}
-	n := as.ahead(a, t, va)
 	bits := a.bits(true) | cpu.PTEAccessed | cpu.PTEDirty
-	done := int64(0)
-	for i := uint64(0); i < n; i++ {
-		f := frame.AllocUser()
-		if f == 0 {
-			if i > 0 {
-				break
-			}
-			if f = allocZeroed(); f == 0 {
-				return noMemory
-			}
+	if n := as.ahead(a, t, va); n > 1 {
+		var frames [maxAhead]frame.Frame
+		got, done := frame.AllocSome(frames[:n]), 0
+		for done < got && atomic.CompareAndSwapUint64(&t[(va>>12+uint64(done))&511], 0, uint64(frames[done])|bits) {
+			done++
 		}
-		if !atomic.CompareAndSwapUint64(&t[(va>>12+i)&511], 0, uint64(f)|bits) {
-			f.Unref()
-			break
+		if done < got { // met a page of another thread
+			frame.UnrefAll(frames[done:got])
 		}
-		done++
+		if done > 0 {
+			as.rssAnon.Add(int64(done))
+			return resolved
+		}
 	}
-	if done > 0 {
-		as.rssAnon.Add(done)
+	f := allocZeroed()
+	if f == 0 {
+		return noMemory
+	}
+	if atomic.CompareAndSwapUint64(p, 0, uint64(f)|bits) {
+		as.rssAnon.Add(1)
+	} else {
+		f.Unref()
 	}
 	return resolved
 }

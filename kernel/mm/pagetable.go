@@ -142,9 +142,7 @@ func (g *gather) flush() {
 	if g.lo < g.hi {
 		cpu.FlushTLB(g.as.root, g.lo, g.hi-g.lo)
 	}
-	for _, f := range g.frames[:g.n] {
-		f.Unref()
-	}
+	frame.UnrefAll(g.frames[:g.n])
 	if g.anon != 0 {
 		g.as.rssAnon.Add(-g.anon)
 	}
