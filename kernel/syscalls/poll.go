@@ -343,7 +343,8 @@ func selectFDs(t *task.Thread, a *Args, to timeout) (uint64, bool, error) {
 	size := (count + 63) / 64 * 8
 	p := newPollSet(t, 0)
 	defer p.free()
-	b := p.bytes(3 * size)
+	scratch := p.bytes(6 * size)
+	b, found := scratch[:3*size], scratch[3*size:]
 	masks := [3]wait.Events{selectIn, selectOut, selectEx}
 	for i := range masks {
 		set := b[i*size:][:size]
@@ -381,15 +382,14 @@ func selectFDs(t *task.Thread, a *Args, to timeout) (uint64, bool, error) {
 	if interrupted {
 		return 0, true, nil
 	}
-	found := uint64(0)
-	asked := append([]byte(nil), b...)
-	clear(b)
+	n := uint64(0)
+	clear(found)
 	for _, e := range p.entries {
 		for i, mask := range masks {
 			at, bit := i*size+e.fd/8, byte(1)<<(e.fd%8)
-			if asked[at]&bit != 0 && e.got&mask != 0 {
-				b[at] |= bit
-				found++
+			if b[at]&bit != 0 && e.got&mask != 0 {
+				found[at] |= bit
+				n++
 			}
 		}
 	}
@@ -397,9 +397,9 @@ func selectFDs(t *task.Thread, a *Args, to timeout) (uint64, bool, error) {
 		if a[1+i] == 0 {
 			continue
 		}
-		if err := t.MM.CopyOut(a[1+i], b[i*size:][:size]); err != nil {
+		if err := t.MM.CopyOut(a[1+i], found[i*size:][:size]); err != nil {
 			return 0, false, err
 		}
 	}
-	return found, false, nil
+	return n, false, nil
 }
