@@ -236,17 +236,11 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b[:8192])
+	f.Add(b[:4096]) // its files stand behind it: reading them fails
+	f.Add(b[1024:2048])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		name := filepath.Join(t.TempDir(), "x")
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
+		if m, err := read(bytes.NewReader(b)); err == nil {
+			m.Config() //nolint:errcheck // it must not panic
 		}
-		m, err := Open(name)
-		if err != nil {
-			return
-		}
-		defer m.Close()
-		m.Config() //nolint:errcheck // it must not panic
 	})
 }

@@ -35,19 +35,34 @@ func Open(name string) (*Image, error) {
 		return nil, err
 	}
 	st, err := f.Stat()
-	if err == nil && (!st.Mode().IsRegular() || !IsImage(f)) {
+	if err == nil && !st.Mode().IsRegular() {
 		err = ErrNotImage
 	}
-	if err != nil {
-		f.Close()
-		return nil, err
+	if err == nil {
+		var m *Image
+		if m, err = read(f); err == nil {
+			m.Path, m.Size, m.file = name, st.Size(), f
+			return m, nil
+		}
 	}
-	fsys, err := erofs.Open(f)
+	f.Close()
+	return nil, err
+}
+
+// read begins to read an image.
+func read(r io.ReaderAt) (*Image, error) {
+	if !IsImage(r) {
+		return nil, ErrNotImage
+	}
+	var bits [1]byte
+	if _, err := r.ReadAt(bits[:], superOffset+12); err != nil || 1<<bits[0] != blockSize {
+		return nil, fmt.Errorf("%w: its blocks are not of 4 KiB", ErrNotImage) // nor would the kernel take it
+	}
+	fsys, err := erofs.Open(r)
 	if err != nil {
-		f.Close()
 		return nil, fmt.Errorf("%w: %v", ErrNotImage, err)
 	}
-	return &Image{fsys, name, st.Size(), f}, nil
+	return &Image{FS: fsys}, nil
 }
 
 // Close closes the image's file.
