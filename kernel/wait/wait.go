@@ -41,6 +41,10 @@ type Waiter struct {
 	// Exclusive waiters (EPOLLEXCLUSIVE, accept(2)) are woken one at a time.
 	Exclusive bool
 
+	// Pass is set by Notify of an exclusive waiter when it woke nobody: the next
+	// one is told too.
+	Pass bool
+
 	queue      *Queue
 	next, prev *Waiter
 }
@@ -95,8 +99,8 @@ func (q *Queue) Notify(ev Events) {
 		if (w.Mask|Err|Hup)&ev == 0 || w.Exclusive && exclusive {
 			continue
 		}
-		exclusive = exclusive || w.Exclusive
 		w.Notify(ev)
+		exclusive = exclusive || w.Exclusive && !w.Pass
 	}
 	q.mu.Unlock()
 }

@@ -189,15 +189,22 @@ func (it *item) closed(*vfs.File) {
 // check puts an item on the ready list if its file is ready now.
 func (it *item) check() {
 	if uint32(it.key.file.Readiness())&it.events.Load() != 0 {
-		it.notify(^wait.Events(0))
+		it.enqueue()
 	}
 }
 
 // notify is called by the file's queue, with that queue locked.
 func (it *item) notify(ev wait.Events) {
-	if uint32(ev)&it.events.Load()&^flags == 0 {
-		return
+	if uint32(ev)&it.events.Load()&^flags != 0 {
+		// An instance that nobody waits for just now does not use up an event
+		// that is to wake one thread.
+		it.waiter.Pass = it.ep.waiters.Empty()
+		it.enqueue()
 	}
+}
+
+// enqueue puts the item on the ready list, and tells those who wait.
+func (it *item) enqueue() {
 	ep := it.ep
 	ep.readyMu.Lock()
 	ep.enqueue(it)

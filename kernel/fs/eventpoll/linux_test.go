@@ -1,6 +1,7 @@
 package eventpoll
 
 import (
+	"cmp"
 	"slices"
 	"syscall"
 	"testing"
@@ -40,6 +41,10 @@ type world struct {
 	m    *memory
 	mine [objects]*vfs.File
 	host [objects]int
+
+	// nested says that instances watch instances. Linux tells the pollers of a
+	// file in another order then, so all events are taken, and sorted.
+	nested bool
 }
 
 func newWorld(t testing.TB) *world {
@@ -84,6 +89,7 @@ func (w *world) step(at int, op, arg byte) {
 		if op%6 == 5 {
 			ctl = [...]int{unix.EPOLL_CTL_MOD, unix.EPOLL_CTL_DEL, 77, unix.EPOLL_CTL_MOD}[op>>3&3]
 		}
+		w.nested = w.nested || target >= counters
 		data := uint64(at)<<32 | uint64(target)
 		err := instance(w.mine[ep]).Control(ctl, w.host[target], w.mine[target], events, data)
 		ev := unix.EpollEvent{Events: events, Fd: int32(data), Pad: int32(data >> 32)}
@@ -105,6 +111,9 @@ func (w *world) step(at int, op, arg byte) {
 		}
 	case 2: // epoll_wait
 		limit := 1 + int(arg&7)
+		if w.nested {
+			limit = 16
+		}
 		got := w.m.wait(t, instance(w.mine[ep]), nil, limit, false, 0)
 		evs := make([]unix.EpollEvent, limit)
 		n, err := unix.EpollWait(w.host[ep], evs, 0)
@@ -114,6 +123,11 @@ func (w *world) step(at int, op, arg byte) {
 		var want []event
 		for _, e := range evs[:n] {
 			want = append(want, event{e.Events, uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32})
+		}
+		if w.nested {
+			order := func(a, b event) int { return cmp.Compare(a.data, b.data) }
+			slices.SortFunc(got, order)
+			slices.SortFunc(want, order)
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("step %d: epoll_wait(%d, %d):\ngot  %x\nwant %x", at, ep, limit, got, want)
