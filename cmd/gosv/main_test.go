@@ -259,11 +259,14 @@ func TestConfiguration(t *testing.T) {
 	c.write("vars", "A=file\nB=file\n", 0o644)
 	c.env = append(c.env, "C=host", "LANG=C.UTF-8", "LC_ALL=", "TZ=")
 	out, stderr, status := c.run("", "run", "-e", "A=flag", "--env-file", "vars", "-e", "C", "-e", "NOT_SET", "--hostname", "h", "-w", "/w",
-		"--boot-opts", "quiet x=1", "./hello", "-e", "a b", "--", "")
+		"--strace=trace", "--bootchart", "--boot-opts", "quiet x=1", "./hello", "-e", "a b", "--", "")
 	line, rest, _ := strings.Cut(out, "\n")
 	got, err := boot.Parse(line)
-	if status != 0 || stderr != "" || err != nil {
+	if status != 0 || err != nil {
 		t.Fatalf("status %d, %q, %v", status, stderr, err)
+	}
+	if !got.Strace || !got.BootChart || got.Verbose {
+		t.Errorf("flags that are not passed on: %+v", got)
 	}
 	if want := []string{filepath.Join(c.dir, "hello"), "-e", "a b", "--", ""}; !slices.Equal(got.Args, want) || got.Argv0 != "./hello" {
 		t.Errorf("arguments %q as %q, want %q", got.Args, got.Argv0, want)

@@ -190,8 +190,9 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 	if len(more.Args) > 0 {
 		return guest, inImage, errors.New("--boot-opts: no \"--\" may be in it")
 	}
-	guest = more.Merge(guest)
-	guest.Strace, guest.BootChart, guest.Verbose = guest.Strace || more.Strace, guest.BootChart || more.BootChart, guest.Verbose || more.Verbose
+	flags := guest
+	guest = more.Merge(flags) // which takes from flags only what an image may say
+	guest.Strace, guest.BootChart, guest.Verbose = more.Strace || flags.Strace, more.BootChart || flags.BootChart, more.Verbose || flags.Verbose
 	if term != nil {
 		guest.Options = append(guest.Options, "tty="+term.size())
 	}
