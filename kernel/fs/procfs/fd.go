@@ -126,6 +126,9 @@ func (d *fdNames) Names(c vfs.Caller, after int64, emit func(int64, string, uint
 	return nil
 }
 
+// largeFile is O_LARGEFILE, which open(2) sets by itself and package unix has as 0.
+const largeFile = 0o100000
+
 // infoer is a FileImpl that has more to say in fdinfo.
 type infoer interface{ FDInfo(b []byte) []byte }
 
@@ -138,10 +141,13 @@ func (d *fdNames) appendInfo(b []byte, fd int, f *vfs.File) []byte {
 			flags |= unix.O_CLOEXEC
 		}
 	}
+	if f.Path().Dentry != nil {
+		flags |= largeFile
+	}
 	b = append(b, "pos:\t"...)
 	b = strconv.AppendInt(b, f.Offset(), 10)
 	b = append(b, "\nflags:\t0"...)
-	b = strconv.AppendUint(b, uint64(flags|unix.O_LARGEFILE), 8)
+	b = strconv.AppendUint(b, uint64(flags), 8)
 	b = append(b, "\nmnt_id:\t"...)
 	b = strconv.AppendUint(b, st.MountID, 10)
 	b = append(b, "\nino:\t"...)

@@ -191,7 +191,13 @@ func (w *tree) add() {
 	w.file("mounts", 0o444, mounts(appendMounts))
 	w.file("mountinfo", 0o444, mounts(appendMountinfo))
 
-	w.link("exe", p.Exe)
+	w.link("exe", func() (vfs.Path, bool) {
+		at, ok := p.Exe()
+		if ok {
+			at.Unpin() // nothing leaves the tree while a link is followed
+		}
+		return at, ok
+	})
 	w.link("cwd", func() (vfs.Path, bool) { return fsPath(thread(), (*vfs.FSContext).Cwd) })
 	w.link("root", func() (vfs.Path, bool) { return fsPath(thread(), (*vfs.FSContext).Root) })
 	fds := func(info bool) *fdNames {
