@@ -52,7 +52,17 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT)
 	defer signal.Stop(signals)
-	p, err := v.Start(g.machine, vmm.Streams{Stdin: os.Stdin, Stdout: firstByte{os.Stdout, g.chart}, Stderr: g.stderr(), Log: log.line})
+	escaped := make(chan struct{}, 1)
+	var stdin io.Reader = os.Stdin
+	if g.term != nil {
+		stdin = &escapeReader{r: os.Stdin, now: time.Now, escaped: func() {
+			select {
+			case escaped <- struct{}{}:
+			default:
+			}
+		}}
+	}
+	p, err := v.Start(g.machine, vmm.Streams{Stdin: stdin, Stdout: firstByte{os.Stdout, g.chart}, Stderr: g.stderr(), Log: log.line})
 	if err != nil {
 		return err
 	}
@@ -90,6 +100,9 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 		case <-timer:
 			timer = nil
 			killed = statusError{statusTimeout, fmt.Errorf("%s did not end within %v (--timeout)", g.name, g.timeout)}
+			p.Kill()
+		case <-escaped:
+			killed = exitStatus(statusSignal + int(syscall.SIGKILL))
 			p.Kill()
 		case s := <-signals:
 			switch s {

@@ -54,8 +54,8 @@ arguments name are copied into an image, which is kept in ~/.cache/gosv. Copy
 more with -v. The guest writes to memory: this machine's files do not change.
 
 Standard input, output and error are the program's. On a terminal the guest has
-a terminal, and Ctrl-C goes to the program; else Ctrl-C and SIGTERM end the
-machine. The status is the program's, or 128 + the signal that ended it; 124
+a terminal, and Ctrl-C goes to the program, while Ctrl-] three times in a second
+ends the machine; else Ctrl-C and SIGTERM end it. The status is the program's, or 128 + the signal that ended it; 124
 after --timeout; 125 when the machine itself failed; 126 when PROGRAM cannot be
 run; 127 when PROGRAM or a library of it does not exist.`,
 		Example: `  gosv run /bin/echo hello

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,4 +92,39 @@ func (c crlf) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// escape ends a machine that does not listen: this key, escapeTimes times in a
+// row within escapeWithin.
+const (
+	escapeKey    = 0x1d // Ctrl-]
+	escapeTimes  = 3
+	escapeWithin = time.Second
+)
+
+// escapeReader passes a terminal's input on, and calls escaped for the escape.
+type escapeReader struct {
+	r       io.Reader
+	escaped func()
+	now     func() time.Time
+	count   int
+	first   time.Time
+}
+
+// Read implements io.Reader.
+func (e *escapeReader) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	for _, c := range p[:n] {
+		if c != escapeKey {
+			e.count = 0
+			continue
+		}
+		if now := e.now(); e.count == 0 || now.Sub(e.first) > escapeWithin {
+			e.count, e.first = 0, now
+		}
+		if e.count++; e.count == escapeTimes {
+			e.escaped()
+		}
+	}
+	return n, err
 }
