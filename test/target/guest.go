@@ -62,11 +62,20 @@ func need(t testing.TB, path string) string {
 	return path
 }
 
+// bin is where the tool and the kernel are that are tested: the environment's
+// GOSV_TEST_BIN, or what make build leaves.
+func bin() string {
+	if dir := os.Getenv("GOSV_TEST_BIN"); dir != "" {
+		return dir
+	}
+	return filepath.Join(Root(), "bin")
+}
+
 // Gosv is the path of the tool.
-func Gosv(t testing.TB) string { return need(t, filepath.Join(Root(), "bin/gosv")) }
+func Gosv(t testing.TB) string { return need(t, filepath.Join(bin(), "gosv")) }
 
 // Kernel is the path of the kernel.
-func Kernel(t testing.TB) string { return need(t, filepath.Join(Root(), "bin/gosv-kernel.elf")) }
+func Kernel(t testing.TB) string { return need(t, filepath.Join(bin(), "gosv-kernel.elf")) }
 
 // Run runs a program with `gosv run`, as a person would. The machine gets the
 // same environment as on the host, and flags before the program's name.
@@ -76,6 +85,9 @@ func Run(t testing.TB, m Machine, timeout time.Duration, stdin string, flags []s
 	args := []string{"run", "--machine", m.Type, "-m", strconv.FormatInt(m.Memory, 10) + "M", "-c", strconv.Itoa(m.CPUs)}
 	for _, e := range Env("/tmp") {
 		args = append(args, "-e", e)
+	}
+	if os.Getenv("GOSV_TEST_BIN") != "" {
+		args = append(args, "--kernel", Kernel(t))
 	}
 	args = append(append(args, flags...), argv...)
 	cmd := exec.Command(Gosv(t), args...)
@@ -111,6 +123,12 @@ const BatchPath = "/.gosv/batch"
 func Batch(t testing.TB, m Machine, stall time.Duration, commands []Command) []Result {
 	t.Helper()
 	results := make([]Result, len(commands))
+	if os.Getenv("GOSV_TEST_BATCH") == "0" { // to debug: each in a boot of its own
+		for i, c := range commands {
+			results[i] = Run(t, m, stall, "", nil, c.Argv...)
+		}
+		return results
+	}
 	img := filepath.Join(t.TempDir(), "image")
 	for next := 0; next < len(commands); {
 		text := batchText(commands[next:])
