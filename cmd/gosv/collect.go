@@ -40,13 +40,19 @@ func (o *guestOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.hostname, "hostname", "", "the guest's host `NAME` (default \"gosv\")")
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "copy a file or directory into the image: `HOST:GUEST[:ro]`;\nchanges that the guest makes do not come back, for now")
 	f.StringVar(&o.entrypoint, "entrypoint", "", "run this `PROGRAM` with the arguments instead, in the same image")
-	f.BoolVar(&o.noArgFiles, "no-args-files", false, "do not copy the files and directories that arguments name\n(by default they are, up to 64 MiB together)")
+	f.BoolVar(&o.noArgFiles, "no-args-files", false, "do not copy the files and directories that arguments name\n(by default they are: files up to 1 GiB, directories up to 64 MiB)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but what the program prints")
 	f.BoolVar(&o.verbose, "verbose", false, "say what is done, and print the kernel's log; also -v without HOST:GUEST")
 }
 
 func (o *guestOptions) note(format string, args ...any) {
 	if o.verbose {
+		fmt.Fprintf(os.Stderr, "gosv: "+format+"\n", args...)
+	}
+}
+
+func (o *guestOptions) warn(format string, args ...any) {
+	if !o.quiet {
 		fmt.Fprintf(os.Stderr, "gosv: "+format+"\n", args...)
 	}
 }
@@ -122,7 +128,8 @@ func lastOfEach(env []string) []string {
 // request makes the request of a program. The working directory in the guest is this one's path unless given.
 func (o *guestOptions) request(program string, args, env []string, cwd string) (rootfs.Request, error) {
 	q := rootfs.Request{Program: program, Args: args, Cwd: cwd, SearchPath: os.Getenv("PATH"),
-		LibraryPath: filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")), Env: env, Workdir: o.workdir, ArgFiles: !o.noArgFiles, Note: o.note}
+		LibraryPath: filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")), Env: env, Workdir: o.workdir, ArgFiles: !o.noArgFiles,
+		Note: o.note, Warn: o.warn}
 	if q.SearchPath == "" {
 		q.SearchPath = defaultPath
 	}
@@ -146,7 +153,7 @@ func (o *guestOptions) request(program string, args, env []string, cwd string) (
 }
 
 // keyFormat changes when an image would be made differently from equal input.
-const keyFormat = "gosv image 1"
+const keyFormat = "gosv image 2"
 
 // cacheKey hashes what decides the content of a request's image, but for the
 // content of host files, which the cache itself looks after.
@@ -155,29 +162,18 @@ func cacheKey(q rootfs.Request, inside string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	parts := []string{keyFormat, inside, program, q.Program, q.Cwd, q.SearchPath, strings.Join(q.LibraryPath, ":"), q.Workdir, fmt.Sprint(q.ArgFiles)}
+	parts := []string{keyFormat, inside, program, q.Program, q.Cwd, q.SearchPath, strings.Join(q.LibraryPath, ":"), q.Workdir}
 	for _, e := range q.Env {
 		if strings.HasPrefix(e, "LANG") || strings.HasPrefix(e, "LC_") {
 			parts = append(parts, e)
 		}
 	}
-	for _, list := range [][]string{q.Args, q.Also} {
-		parts = append(parts, fmt.Sprint(len(list)))
-		parts = append(parts, list...)
+	list := func(l []string) {
+		parts = append(parts, fmt.Sprint(len(l)))
+		parts = append(parts, l...)
 	}
-	if q.ArgFiles {
-		// A file that an argument names and that did not exist may do so now.
-		for _, a := range q.Args {
-			_, v, _ := strings.Cut(a, "=")
-			for _, name := range []string{a, v} {
-				if name != "" && !filepath.IsAbs(name) {
-					name = filepath.Join(q.Cwd, name)
-				}
-				st, err := os.Stat(name)
-				parts = append(parts, fmt.Sprint(err == nil && (st.IsDir() || st.Mode().IsRegular())))
-			}
-		}
-	}
+	list(q.Also)
+	list(rootfs.ArgFiles(q)) // of the arguments only these matter
 	for _, v := range q.Volumes {
 		parts = append(parts, fmt.Sprintf("%q %q %v", v.Host, v.Guest, v.ReadOnly))
 	}
@@ -195,26 +191,32 @@ func cachedImage(cache *image.Cache, q rootfs.Request, inside boot.Config) (name
 	if err != nil {
 		return "", program, err
 	}
+	withArgs := func(note string) (boot.Config, error) {
+		c, err := boot.Parse(note)
+		c.Args = append(c.Args, q.Args...)
+		return c, err
+	}
 	if name, note, ok := cache.Find(key); ok {
 		q.Note("the image is in the cache: %s", name)
-		program, err = boot.Parse(note)
+		program, err = withArgs(note)
 		return name, program, err
 	}
 	res, err := rootfs.Collect(q)
 	if err != nil {
 		return "", program, err
 	}
-	program = boot.Config{Args: res.Args, Argv0: res.Argv0}
 	if text != "" {
 		inside.Args, inside.Argv0 = res.Args, res.Argv0
 		addConfig(res.Tree, inside)
 	}
-	name, err = cache.Store(key, program.Format(), res.Tree)
+	note := boot.Config{Args: res.Args[:len(res.Args)-len(q.Args)], Argv0: res.Argv0}.Format()
+	name, err = cache.Store(key, note, res.Tree)
 	if err != nil {
 		return "", program, fmt.Errorf("making the image: %w", err)
 	}
 	q.Note("made the image %s: %d files, %s", name, len(res.Tree.Entries()), bytesText(res.Tree.Size()))
-	return name, program, nil
+	program, err = withArgs(note)
+	return name, program, err
 }
 
 func addConfig(t *rootfs.Tree, c boot.Config) {

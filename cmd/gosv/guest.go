@@ -142,7 +142,9 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 	if r == nil {
 		return g.noReport(last, e)
 	}
-	if msg := r.Fields["panic"]; msg != "" {
+	if msg := r.Fields["panic"]; strings.Contains(msg, "out of memory") {
+		return fmt.Errorf("%s of memory is too little for the kernel and %s; try -m %s", memoryText(g.machine.Memory), g.name, memoryText(2*g.machine.Memory))
+	} else if msg != "" {
 		return statusError{boot.StatusError, fmt.Errorf("the kernel crashed: %s; this is a bug of gosv, the log above helps to find it", msg)}
 	}
 	if msg := r.Fields["error"]; msg != "" {
@@ -150,6 +152,10 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 	}
 	if sig := r.Fields["signal"]; sig != "" && !g.opt.quiet {
 		fmt.Fprintln(os.Stderr, signalLine(g.name, r))
+		if r.Fields["oom"] != "" {
+			fmt.Fprintf(os.Stderr, "gosv: it needed more than the %s of memory that the machine has; try -m %s\n",
+				memoryText(g.machine.Memory), memoryText(2*g.machine.Memory))
+		}
 	}
 	if r.Status == 0 {
 		return nil

@@ -30,7 +30,7 @@ type kernelLog struct {
 const keepLines = 12
 
 // crashMarks begin the first line of a crash report.
-var crashMarks = []string{"panic:", "fatal error:", "gosv: crash", "runtime: ", "fatal: "}
+var crashMarks = []string{"gosv: kernel bug:", "panic:", "fatal error:", "runtime: "}
 
 func (l *kernelLog) line(s string) {
 	l.mu.Lock()

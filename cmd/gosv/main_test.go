@@ -67,6 +67,11 @@ func fakeQEMU(mode string) {
 		report(139, "signal", "SIGSEGV", "addr", "0x0", "ip", "0x401136")
 	case "noexec":
 		report(127, "error", "/bin/x: no such file or directory")
+	case "oom":
+		report(137, "signal", "SIGKILL", "oom", "1")
+	case "kerneloom":
+		fmt.Fprint(log, "gosv: kernel bug: out of memory: no frame\r\n")
+		report(125, "panic", "out of memory: no frame")
 	case "panic":
 		fmt.Fprint(log, "panic: something\r\ngoroutine 1 [running]:\r\n")
 		report(125, "panic", "something")
@@ -149,6 +154,8 @@ func TestEnds(t *testing.T) {
 	}{
 		{"segv", nil, 139, "gosv: hello was ended by SIGSEGV at address 0x0, instruction at 0x401136\n", "kernel: hello"},
 		{"segv", []string{"-q"}, 139, "", "SIGSEGV"},
+		{"oom", nil, 137, "it needed more than the 128M of memory that the machine has; try -m 256M", ""},
+		{"kerneloom", []string{"-m", "8M"}, 125, "gosv: 8M of memory is too little for the kernel and ./hello; try -m 16M\n", "bug of gosv"},
 		{"noexec", nil, 127, "gosv: /bin/x: no such file or directory\n", ""},
 		{"panic", nil, 125, "panic: something\ngoroutine 1 [running]:\ngosv: the kernel crashed: something; this is a bug", "kernel: hello"},
 		{"silent", nil, 125, "without a report; its last line was: kernel: hello; try again with -v", ""},

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -56,22 +57,22 @@ func Key(parts ...string) string {
 const (
 	imageSuffix = ".erofs"
 	listSuffix  = ".files"
-	listMagic   = "gosv files 1"
+	listMagic   = "gosv files 2"
 )
 
 // Find gives the image of a key if it is still current, with the note that was
 // stored with it.
 func (c *Cache) Find(key string) (name, note string, ok bool) {
-	name = filepath.Join(c.Dir, key+imageSuffix)
 	list, err := os.Open(filepath.Join(c.Dir, key+listSuffix))
 	if err != nil {
 		return "", "", false
 	}
 	defer list.Close()
-	stamps, note, size, err := readList(list)
+	stamps, h, err := readList(list)
 	if err != nil {
 		return "", "", false
 	}
+	name, note, size := c.imageName(key, h.hash), h.note, h.size
 	if st, err := os.Stat(name); err != nil || st.Size() != size {
 		return "", "", false
 	}
@@ -87,12 +88,14 @@ func (c *Cache) Find(key string) (name, note string, ok bool) {
 
 // Store makes the image of a tree and keeps it under a key.
 func (c *Cache) Store(key, note string, tree *rootfs.Tree) (string, error) {
-	name := filepath.Join(c.Dir, key+imageSuffix)
+	// The hash keeps tools apart that make an image of the same key at the same time, with a changed file between them.
+	hash := tree.Hash()[:12]
+	name := c.imageName(key, hash)
 	size, err := WriteFile(name, tree)
 	if err != nil {
 		return "", err
 	}
-	list := appendList(nil, tree.Stamps(), note, size)
+	list := appendList(nil, tree.Stamps(), listHead{note, hash, size})
 	if err := replaceFile(filepath.Join(c.Dir, key+listSuffix), 0o600, func(f *os.File) error {
 		_, err := f.Write(list)
 		return err
@@ -101,6 +104,10 @@ func (c *Cache) Store(key, note string, tree *rootfs.Tree) (string, error) {
 	}
 	c.prune(CacheLimit)
 	return name, nil
+}
+
+func (c *Cache) imageName(key, hash string) string {
+	return filepath.Join(c.Dir, key+"-"+hash+imageSuffix)
 }
 
 // WriteFile makes an image in a file, which appears when it is complete.
@@ -191,18 +198,25 @@ func (c *Cache) prune(limit int64) {
 			return
 		}
 		total -= m.size
-		os.Remove(filepath.Join(c.Dir, strings.TrimSuffix(m.name, imageSuffix)+listSuffix)) //nolint:errcheck // next time
-		os.Remove(filepath.Join(c.Dir, m.name))                                             //nolint:errcheck // next time
+		key, _, _ := strings.Cut(m.name, "-")
+		os.Remove(filepath.Join(c.Dir, key+listSuffix)) //nolint:errcheck // at worst an image is made again
+		os.Remove(filepath.Join(c.Dir, m.name))         //nolint:errcheck // next time
 	}
 }
 
 // ErrList is a damaged list of files.
 var ErrList = errors.New("damaged list of files")
 
-// appendList writes a list of files: a first line, the image's size, the note,
-// then one line a file.
-func appendList(b []byte, stamps map[string]rootfs.Stamp, note string, size int64) []byte {
-	b = fmt.Appendf(b, "%s\n%d\n%q\n", listMagic, size, note)
+// listHead is what a list says of its image.
+type listHead struct {
+	note, hash string
+	size       int64
+}
+
+// appendList writes a list of files: a first line, the image's size and hash,
+// the note, then one line a file.
+func appendList(b []byte, stamps map[string]rootfs.Stamp, h listHead) []byte {
+	b = fmt.Appendf(b, "%s\n%d %s\n%q\n", listMagic, h.size, h.hash, h.note)
 	names := make([]string, 0, len(stamps))
 	for n := range stamps {
 		names = append(names, n)
@@ -220,28 +234,29 @@ func appendList(b []byte, stamps map[string]rootfs.Stamp, note string, size int6
 	return b
 }
 
-func readList(f *os.File) (stamps map[string]rootfs.Stamp, note string, size int64, err error) {
-	sc := bufio.NewScanner(f)
+func readList(r io.Reader) (stamps map[string]rootfs.Stamp, h listHead, err error) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, 1<<20)
 	line := func() string {
-		if !sc.Scan() {
-			err = ErrList
-			return ""
-		}
+		sc.Scan()
 		return sc.Text()
 	}
 	if line() != listMagic {
-		return nil, "", 0, ErrList
+		return nil, h, ErrList
 	}
-	size, e1 := strconv.ParseInt(line(), 10, 64)
-	note, e2 := strconv.Unquote(line())
-	if err != nil || e1 != nil || e2 != nil {
-		return nil, "", 0, ErrList
+	size, hash, ok := strings.Cut(line(), " ")
+	h.hash = hash
+	var e1, e2 error
+	h.size, e1 = strconv.ParseInt(size, 10, 64)
+	h.note, e2 = strconv.Unquote(line())
+	if !ok || e1 != nil || e2 != nil || strings.Contains(hash, "/") {
+		return nil, h, ErrList
 	}
 	stamps = map[string]rootfs.Stamp{}
 	for sc.Scan() {
 		w := strings.SplitN(sc.Text(), " ", 5)
 		if len(w) != 5 {
-			return nil, "", 0, ErrList
+			return nil, h, ErrList
 		}
 		var s rootfs.Stamp
 		var errs [5]error
@@ -253,10 +268,10 @@ func readList(f *os.File) (stamps map[string]rootfs.Stamp, note string, size int
 		mode, errs[3] = strconv.ParseUint(w[3], 8, 32)
 		name, errs[4] = strconv.Unquote(w[4])
 		if errors.Join(errs[:]...) != nil {
-			return nil, "", 0, ErrList
+			return nil, h, ErrList
 		}
 		s.Mode = uint32(mode)
 		stamps[name] = s
 	}
-	return stamps, note, size, sc.Err()
+	return stamps, h, sc.Err()
 }

@@ -244,3 +244,17 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func FuzzReadList(f *testing.F) {
+	f.Add(appendList(nil, map[string]rootfs.Stamp{"/a b\n": {Size: 1, MtimeNs: -5, Ino: 9, Mode: 0o100644}}, listHead{"n\"", "abc", 4096}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		stamps, h, err := readList(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		again, h2, err := readList(bytes.NewReader(appendList(nil, stamps, h)))
+		if err != nil || h2 != h || len(again) != len(stamps) {
+			t.Fatalf("written again: %v, %v, %v", again, h2, err)
+		}
+	})
+}

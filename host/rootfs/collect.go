@@ -27,6 +27,7 @@ type Request struct {
 	ArgFiles    bool // copy the files that arguments name
 
 	Note func(format string, args ...any) // told what was done; may be nil
+	Warn func(format string, args ...any) // told what was probably meant otherwise; may be nil
 }
 
 // Result is a collected program.
@@ -37,13 +38,20 @@ type Result struct {
 	ELF   string   // the ELF file that runs
 }
 
-// ArgFilesLimit is how much the files that arguments name may be together.
-const ArgFilesLimit = 64 << 20
+// How much the files and, with all that is in them, the directories that
+// arguments name may be together.
+const (
+	ArgFilesLimit = 1 << 30
+	ArgDirsLimit  = 64 << 20
+)
 
 // Collect finds everything that a program needs.
 func Collect(q Request) (*Result, error) {
 	if q.Note == nil {
 		q.Note = func(string, ...any) {}
+	}
+	if q.Warn == nil {
+		q.Warn = q.Note
 	}
 	c := &collector{q: q, tree: NewTree(), deps: &elfdeps.Resolver{LibraryPath: q.LibraryPath}, done: map[string]bool{}}
 	program, err := FindProgram(q.Program, q.Cwd, q.SearchPath)
@@ -80,7 +88,7 @@ func Collect(q Request) (*Result, error) {
 		}
 	}
 	if q.ArgFiles {
-		c.argFiles(q.Args)
+		c.argFiles(ArgFiles(q))
 	}
 	for _, v := range q.Volumes {
 		host := v.Host
@@ -242,11 +250,13 @@ func (c *collector) links() {
 	}
 }
 
-// argFiles copies the host files and directories that arguments name, together
-// no more than ArgFilesLimit.
-func (c *collector) argFiles(args []string) {
-	left := int64(ArgFilesLimit)
-	for _, a := range args {
+// ArgFiles lists the host files and directories that the arguments of a
+// request name: those that exist, as absolute paths.
+func ArgFiles(q Request) (list []string) {
+	if !q.ArgFiles {
+		return nil
+	}
+	for _, a := range q.Args {
 		names := []string{a}
 		if _, v, ok := strings.Cut(a, "="); ok {
 			names = append(names, v) // dd if=FILE, --file=FILE
@@ -255,39 +265,57 @@ func (c *collector) argFiles(args []string) {
 			if name == "" || len(name) > 4095 || strings.ContainsAny(name, "\x00\n") {
 				continue
 			}
-			p := name
-			if !filepath.IsAbs(p) {
-				p = filepath.Join(c.q.Cwd, p)
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(q.Cwd, name)
 			}
-			st, err := os.Stat(p)
-			if err != nil || kernelDir(p) || !(st.Mode().IsRegular() || st.IsDir()) {
+			name = filepath.Clean(name)
+			if name == "/" || kernelDir(name) || slices.Contains(list, name) {
+				continue // the guest has its own
+			}
+			if st, err := os.Stat(name); err == nil && (st.Mode().IsRegular() || st.IsDir()) {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
+}
+
+// argFiles copies what ArgFiles found, within the limits.
+func (c *collector) argFiles(names []string) {
+	files, dirs := int64(ArgFilesLimit), int64(ArgDirsLimit)
+	for _, p := range names {
+		st, err := os.Stat(p)
+		if err != nil {
+			continue
+		}
+		hint := fmt.Sprintf("copy it with -v %s:%s", p, p)
+		if !st.IsDir() {
+			if files -= st.Size(); files < 0 {
+				c.q.Warn("not copied: %s: the files that arguments name are more than %d MiB; %s", p, ArgFilesLimit>>20, hint)
 				continue
 			}
-			if p = filepath.Clean(p); p == "/" {
-				continue // the guest's own root
+			if _, err := c.tree.AddHostPath(p); err != nil {
+				c.q.Warn("not copied: %s: %v", p, cause(err))
+				continue
 			}
-			before := c.tree.Size()
+		} else {
 			end, err := c.tree.AddHostPath(p)
-			if err == nil && st.IsDir() {
-				err = c.tree.AddHost(end, end, CopyOptions{SkipUnreadable: true, Limit: left, Skip: kernelDir,
+			before := c.tree.Size()
+			if err == nil {
+				err = c.tree.AddHost(end, end, CopyOptions{SkipUnreadable: true, Limit: dirs, Skip: kernelDir,
 					Skipped: func(n string, e error) { c.q.Note("not copied: %s: %v", n, cause(e)) }})
-			} else if err == nil && st.Size() > left {
-				delete(c.tree.entries, end)
-				err = ErrLimit
+			}
+			if errors.Is(err, ErrLimit) {
+				err = fmt.Errorf("the directories that arguments name are more than %d MiB; %s", ArgDirsLimit>>20, hint)
 			}
 			if err != nil {
-				if errors.Is(err, ErrLimit) {
-					err = fmt.Errorf("the files that arguments name are more than %d MiB; give it with -v %s:%s", ArgFilesLimit>>20, p, p)
-				}
-				c.q.Note("not copied: %s: %v", name, err)
+				c.q.Note("not copied: %s: %v", p, err)
 				continue
 			}
-			left -= c.tree.Size() - before
-			if st.IsDir() {
-				c.whole = append(c.whole, end)
-			}
-			c.q.Note("copied %s, which an argument names", p)
+			dirs -= c.tree.Size() - before
+			c.whole = append(c.whole, end)
 		}
+		c.q.Note("copied %s, which an argument names", p)
 	}
 }
 

@@ -117,7 +117,7 @@ func TestArgFiles(t *testing.T) {
 	elftest.WriteFile(t, filepath.Join(dir, "sub/data"), "d")
 	elftest.WriteFile(t, filepath.Join(dir, "in"), "i")
 	elftest.WriteFile(t, filepath.Join(dir, "large"), "")
-	if err := os.Truncate(filepath.Join(dir, "large"), ArgFilesLimit+1); err != nil {
+	if err := os.Truncate(filepath.Join(dir, "large"), ArgFilesLimit); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"sub", "if=in", "large", "/proc/self", "none", "-x", "", "/"}
