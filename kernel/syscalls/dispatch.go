@@ -28,10 +28,12 @@ func dispatch(t *task.Thread) {
 		return
 	}
 	row := table[nr]
-	row.count.Add(1)
-	if traced.Load() {
-		traceCall(t, row, a)
-		return
+	if watched.Load() != 0 {
+		row.count.Add(1)
+		if watched.Load()&watchTrace != 0 {
+			traceCall(t, row, a)
+			return
+		}
 	}
 	if row.Fn == nil {
 		missing(t, row)
@@ -57,16 +59,33 @@ func errno(err error) syscall.Errno {
 	return unix.EIO
 }
 
-// traced switches strace on.
-var traced atomic.Bool
+// watched says who wants to know of each call; nobody, as a rule, and then a
+// call pays one load for it.
+var watched atomic.Uint32
+
+const (
+	watchCount = 1 << iota
+	watchTrace
+)
+
+func watch(bit uint32, on bool) {
+	if on {
+		watched.Or(bit)
+	} else {
+		watched.And(^bit)
+	}
+}
+
+// CountCalls switches the counters of the rows.
+func CountCalls(on bool) { watch(watchCount, on) }
 
 // Strace switches the trace of system calls and signals on the kernel log.
 func Strace(on bool) {
-	traced.Store(on)
+	watch(watchTrace, on)
 	if on {
-		task.TraceSignals(traceSignal)
+		task.SetTracer(traceSignal, traceExit)
 	} else {
-		task.TraceSignals(nil)
+		task.SetTracer(nil, nil)
 	}
 }
 
@@ -76,8 +95,12 @@ var logged [maxNumber]atomic.Bool
 var loggedUnknown atomic.Bool
 
 func missing(t *task.Thread, row *Row) {
-	if row.Note == "" && !logged[row.number()].Swap(true) {
-		trace.Line(t.Comm() + "[" + strconv.Itoa(t.TID) + "]: system call " + row.Name + " is not implemented")
+	if !logged[row.number()].Swap(true) {
+		line := t.Comm() + "[" + strconv.Itoa(t.TID) + "]: no system call " + row.Name
+		if row.Note != "" {
+			line += " (" + row.Note + ")"
+		}
+		trace.Line(line)
 	}
 }
 

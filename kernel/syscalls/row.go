@@ -45,5 +45,5 @@ type Row struct {
 	count atomic.Uint64
 }
 
-// Count returns how often the call was made.
+// Count returns how often the call was made while CountCalls was on.
 func (r *Row) Count() uint64 { return r.count.Load() }

@@ -29,7 +29,7 @@ var threadRows = []Row{
 	{AMD64: 273, ARM64: 99, Name: "set_robust_list", Fn: sysSetRobustList, Format: "head:ptr, len:size"},
 	{AMD64: 274, ARM64: 100, Name: "get_robust_list", Fn: sysGetRobustList, Format: "pid:int, head:ptr, len:ptr"},
 	{AMD64: 219, ARM64: 128, Name: "restart_syscall", Fn: sysRestart},
-	{AMD64: 334, ARM64: 293, Name: "rseq", Level: None, Format: "rseq:ptr, len:uint, flags:int, sig:hex",
+	{AMD64: 334, ARM64: 293, Name: "rseq", Fn: sysNotThere, Level: None, Format: "rseq:ptr, len:uint, flags:int, sig:hex",
 		Note: "ENOSYS, as Linux built without restartable sequences; glibc does without"},
 	{AMD64: 312, ARM64: 272, Name: "kcmp", Level: None, Format: "pid1:int, pid2:int, type:int, idx1:uint, idx2:uint", Note: "ENOSYS, as Linux built without it"},
 }

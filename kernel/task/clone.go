@@ -199,9 +199,9 @@ func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int) (tid int,
 		p.PID = c.TID
 		p.threads = append(p.threads, c)
 		p.exitSignal = exitSignal
-		p.parent = parent.Proc
+		p.setParent(parent.Proc)
 		if flags&unix.CLONE_PARENT != 0 && parent.Proc.parent != nil {
-			p.parent = parent.Proc.parent
+			p.setParent(parent.Proc.parent)
 			p.exitSignal = parent.Proc.exitSignal
 		}
 		p.pgid, p.sid = parent.Proc.pgid, parent.Proc.sid

@@ -1,6 +1,8 @@
 package task
 
 import (
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 )
@@ -127,8 +129,8 @@ func (t *Thread) deliverOne() {
 		h.actions[sig].Handler = linux.SIG_DFL
 	}
 	h.mu.Unlock()
-	if traceSignal != nil {
-		traceSignal(t, &info)
+	if tr := tracer.Load(); tr != nil {
+		tr.signal(t, &info)
 	}
 	switch {
 	case act.Handler > linux.SIG_IGN:
@@ -155,11 +157,23 @@ func (t *Thread) deliverOne() {
 	}
 }
 
-// traceSignal, when set, is told of every signal taken.
-var traceSignal func(*Thread, *linux.SigInfo)
+// tracer is told of every signal taken and every thread that ends.
+var tracer atomic.Pointer[tracerFuncs]
 
-// TraceSignals makes f be called for each signal that a thread takes; nil ends it.
-func TraceSignals(f func(*Thread, *linux.SigInfo)) { traceSignal = f }
+type tracerFuncs struct {
+	signal func(*Thread, *linux.SigInfo)
+	exit   func(t *Thread, status int)
+}
+
+// SetTracer makes signal be called for each signal that a thread takes, and exit
+// for each thread that ends, with its status in wait(2)'s encoding; nil ends it.
+func SetTracer(signal func(*Thread, *linux.SigInfo), exit func(*Thread, int)) {
+	if signal == nil {
+		tracer.Store(nil)
+		return
+	}
+	tracer.Store(&tracerFuncs{signal, exit})
+}
 
 // force sends the calling thread a signal that it cannot refuse: if it blocks or
 // ignores sig, the action becomes the default (Linux's force_sig_info).

@@ -46,6 +46,15 @@ func (p *Process) end(status int, info *ExitInfo) {
 // exit is the last that a thread does.
 func (t *Thread) exit() {
 	p := t.Proc
+	if tr := tracer.Load(); tr != nil {
+		status := t.exitStatus
+		if p.exiting.Load() {
+			p.mu.Lock()
+			status = p.status
+			p.mu.Unlock()
+		}
+		tr.exit(t, status)
+	}
 	t.exitRobustList()
 	if t.clearTID != 0 {
 		if t.MM.Store32(t.clearTID, 0) == nil {
@@ -125,9 +134,9 @@ func (p *Process) finish() {
 	p.children = nil
 	var zombies bool
 	for _, c := range orphans {
-		c.parent = heir
+		c.setParent(heir)
 		if heir == p {
-			c.parent = nil
+			c.setParent(nil)
 		} else if heir != nil {
 			heir.children = append(heir.children, c)
 			zombies = zombies || c.zombie

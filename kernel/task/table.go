@@ -84,13 +84,16 @@ func (tab *Table) Group(pgid int) (ps []*Process) {
 }
 
 // PPID is the parent's PID, 0 for the first process.
-func (p *Process) PPID() int {
-	p.table.mu.Lock()
-	defer p.table.mu.Unlock()
-	if p.parent == nil {
-		return 0
+func (p *Process) PPID() int { return int(p.ppid.Load()) }
+
+// setParent makes o the parent of p; nil is none. table.mu is held.
+func (p *Process) setParent(o *Process) {
+	p.parent = o
+	if o == nil {
+		p.ppid.Store(0)
+	} else {
+		p.ppid.Store(int32(o.PID))
 	}
-	return p.parent.PID
 }
 
 // PGID is the process group.

@@ -100,8 +100,9 @@ type Process struct {
 	exitInfo    *ExitInfo
 	aloneWaiter *Thread // execve waits until it is the only thread
 
-	table      *Table // whose mu guards the fields up to the next blank line
-	parent     *Process
+	table      *Table   // whose mu guards the fields up to the next blank line
+	parent     *Process // through setParent
+	ppid       atomic.Int32
 	children   []*Process
 	pgid, sid  int
 	zombie     bool
