@@ -71,9 +71,6 @@ func (x *FSContext) create(c Caller, dir *File, path string, a CreateArgs) error
 	if err != nil {
 		return err
 	}
-	if err := w.search(); err != nil {
-		return err
-	}
 	if last == "" || last == "." || last == ".." {
 		return unix.EEXIST
 	}
@@ -154,9 +151,6 @@ func (x *FSContext) Link(c Caller, oldDir *File, oldPath string, newDir *File, n
 	if err != nil {
 		return err
 	}
-	if err := w.search(); err != nil {
-		return err
-	}
 	if last == "" || last == "." || last == ".." {
 		return unix.EEXIST
 	}
@@ -202,9 +196,6 @@ func (x *FSContext) Unlink(c Caller, dir *File, path string, flags int) error {
 	}
 	last, slash, err := w.parent(path)
 	if err != nil {
-		return err
-	}
-	if err := w.search(); err != nil {
 		return err
 	}
 	switch {
@@ -298,12 +289,6 @@ func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File,
 	}
 	newName, newSlash, err := to.parent(newPath)
 	if err != nil {
-		return err
-	}
-	if err := from.search(); err != nil {
-		return err
-	}
-	if err := to.search(); err != nil {
 		return err
 	}
 	if from.cur.Mount != to.cur.Mount || from.cur.Dentry.sb != to.cur.Dentry.sb {

@@ -97,7 +97,9 @@ func (x *FSContext) openCreate(w *walker, path string, flags, mode uint32) (crea
 		if err != nil {
 			return false, err
 		}
-		if last == "" || last == "." || last == ".." || slash {
+		if special := last == "" || last == "." || last == ".."; special && flags&unix.O_EXCL != 0 {
+			return false, unix.EEXIST
+		} else if special || slash {
 			return false, unix.EISDIR
 		}
 		err = w.step(last, false)

@@ -23,9 +23,9 @@ type walker struct {
 	resolve uint64
 }
 
-// parent walks to the directory that holds the last component of path, and
-// returns that component ("" when path is all slashes) and whether slashes
-// follow it.
+// parent walks to the directory that holds the last component of path, checks
+// that it is one and may be searched, and returns that component ("" when path is
+// all slashes) and whether slashes follow it.
 func (w *walker) parent(path string) (last string, slash bool, err error) {
 	if path == "" {
 		return "", false, unix.ENOENT
@@ -41,6 +41,11 @@ func (w *walker) parent(path string) (last string, slash bool, err error) {
 		path = trimSlashes(path)
 	}
 	for {
+		if path != "" {
+			if err := w.search(); err != nil {
+				return "", false, err
+			}
+		}
 		i := strings.IndexByte(path, '/')
 		if i < 0 {
 			return path, false, nil
@@ -98,11 +103,9 @@ func (w *walker) search() error {
 	return w.c.Creds.access(d.inode, MayExec)
 }
 
-// step goes to the entry called name.
+// step goes to the entry called name of the current directory, which was checked
+// by search.
 func (w *walker) step(name string, follow bool) error {
-	if err := w.search(); err != nil {
-		return err
-	}
 	switch {
 	case name == ".":
 		return nil

@@ -74,7 +74,9 @@ func (fs *FS) makeInode(a *vfs.CreateArgs) (*Inode, error) {
 		return nil, unix.ENOSPC
 	}
 	n := fs.newInode(a.Mode, a.UID, a.GID)
-	n.rdev = a.Rdev
+	if k := n.kind(); k == unix.S_IFCHR || k == unix.S_IFBLK {
+		n.rdev = a.Rdev
+	}
 	n.target = strings.Clone(a.Target)
 	return n, nil
 }
