@@ -45,8 +45,8 @@ type FS struct {
 func New(cfg Config) *FS {
 	fs := &FS{cfg: cfg, root: vfs.NewStaticDir(0o555), procs: make(map[int]*processDir)}
 	fs.SynthFS = vfs.SynthFS{Name: "proc", Magic: unix.PROC_SUPER_MAGIC, IsVolatile: true}
-	fs.root.SetIno(1)
-	fs.Top = vfs.NewDynamicDir(0o555, (*rootNames)(fs))
+	fs.Top = &rootDir{vfs.NewDynamicDir(0o555, (*rootNames)(fs))}
+	fs.Top.(*rootDir).SetIno(1)
 	fs.root.Add("self", vfs.NewDynamicLink(func(c vfs.Caller) (string, error) {
 		t := current(c)
 		if t == nil {
@@ -65,6 +65,12 @@ func New(cfg Config) *FS {
 	fs.addSysctl()
 	return fs
 }
+
+// rootDir is /proc itself.
+type rootDir struct{ *vfs.DynamicDir }
+
+// Create refuses as Linux does, where even asking for a name fails.
+func (*rootDir) Create(string, *vfs.CreateArgs) (vfs.Inode, error) { return nil, unix.ENOENT }
 
 // rootNames is the Directory of /proc: the static names, then the processes.
 type rootNames FS

@@ -17,6 +17,9 @@ type processDir struct {
 	p Process
 }
 
+// Create refuses as Linux does, where even asking for a name fails.
+func (*processDir) Create(string, *vfs.CreateArgs) (vfs.Inode, error) { return nil, unix.ENOENT }
+
 // tree adds files to the directory of a process or thread.
 type tree struct {
 	fs       *FS
@@ -205,6 +208,7 @@ func (w *tree) add() {
 	}
 	w.d.Add("fd", w.dir(0o500, fds(false)))
 	w.d.Add("fdinfo", w.dir(0o555, fds(true)))
+	w.addMem()
 }
 
 func fsPath(t Thread, which func(*vfs.FSContext) vfs.Path) (vfs.Path, bool) {
