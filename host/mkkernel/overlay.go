@@ -26,6 +26,28 @@ var overlaid = []struct {
 	{"internal/runtime/syscall/linux/asm_linux_amd64.s", 1},
 }
 
+// entryText replaces the runtime's entry point. It also tells package goport where some of the runtime's fields are: only
+// the assembler of this package is given their offsets.
+const entryText = `#include "go_asm.h"
+#include "textflag.h"
+
+TEXT _rt0_amd64_linux(SB),NOSPLIT,$-8
+	JMP	gosv∕kernel∕cpu·boot64(SB)
+
+TEXT _rt0_amd64_linux_lib(SB),NOSPLIT,$0
+	JMP	_rt0_amd64_lib(SB)
+
+DATA runtime·gosvLayout+0(SB)/8, $(g_stack+stack_lo)
+DATA runtime·gosvLayout+8(SB)/8, $(g_stack+stack_hi)
+DATA runtime·gosvLayout+16(SB)/8, $g_stackguard0
+DATA runtime·gosvLayout+24(SB)/8, $g_preempt
+DATA runtime·gosvLayout+32(SB)/8, $g_m
+DATA runtime·gosvLayout+40(SB)/8, $m_g0
+DATA runtime·gosvLayout+48(SB)/8, $const_stackPreempt
+DATA runtime·gosvLayout+56(SB)/8, $schedt__size
+GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $64
+`
+
 // writeOverlay derives the replaced files from the toolchain's own sources: every SYSCALL instruction becomes a call of
 // the machine layer, which keeps the register convention; and the entry point jumps to our boot code. It returns the
 // name of the file for go build -overlay.
@@ -56,10 +78,7 @@ func writeOverlay(dir string) (string, error) {
 			return "", err
 		}
 	}
-	err = put("runtime/rt0_linux_amd64.s", "#include \"textflag.h\"\n\n"+
-		"TEXT _rt0_amd64_linux(SB),NOSPLIT,$-8\n\tJMP\tgosv∕kernel∕cpu·boot64(SB)\n\n"+
-		"TEXT _rt0_amd64_linux_lib(SB),NOSPLIT,$0\n\tJMP\t_rt0_amd64_lib(SB)\n")
-	if err != nil {
+	if err := put("runtime/rt0_linux_amd64.s", entryText); err != nil {
 		return "", err
 	}
 	b, err := json.Marshal(map[string]any{"Replace": replace})

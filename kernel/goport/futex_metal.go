@@ -41,6 +41,9 @@ func futex(c *cpu.CPU, t *thread, r *cpu.Regs) {
 		}
 		*b = t.num()
 		t.block(at)
+		if at != 0 {
+			noteSleep(t, addr, at, cpu.Nanotime())
+		}
 		unlock(&sched.lock)
 		schedule(c)
 	case 1: // FUTEX_WAKE

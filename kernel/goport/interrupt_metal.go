@@ -35,6 +35,7 @@ var ErrNoInterrupt = errors.New("goport: no interrupt vector left, or no such li
 const (
 	maxSlots  = 64
 	timerSlot = 0
+	watchSlot = 1
 )
 
 var (
@@ -43,7 +44,7 @@ var (
 	slotOwner [maxSlots]*Interrupt
 	vectorTab [256]uint32     // slot plus one
 	slotMu    sync.Mutex      // guards the allocation of slots
-	slots     uint32      = 1 // used so far
+	slots     uint32      = 2 // used so far
 	timerIRQ  Interrupt       // slot timerSlot
 	startOnce sync.Once
 )
@@ -79,6 +80,10 @@ func commitWait(g G, arg unsafe.Pointer) bool {
 
 // deliver makes the waiting goroutine runnable; it runs in goroutine context.
 func (i *Interrupt) deliver() {
+	if i == &watchIRQ {
+		wakeSysmon()
+		return
+	}
 	for {
 		old := i.state.Load()
 		if i.state.CompareAndSwap(old, (old|fired)&^parked) {
@@ -198,7 +203,14 @@ func SetTimer(at int64) {
 }
 
 // startDispatcher starts the goroutine that the netpoller wakes for interrupts that came in kernel code.
-func startDispatcher() { startOnce.Do(func() { go dispatch() }) }
+func startDispatcher() {
+	startOnce.Do(func() {
+		startWatch()
+		go dispatch()
+	})
+}
+
+func init() { startDispatcher() }
 
 func dispatch() {
 	pollServerInit()

@@ -86,6 +86,9 @@ func (q *cpuSched) dequeue() *thread {
 func ready(t *thread) {
 	t.state = threadReady
 	t.futex = 0
+	if sysmon == t.num() {
+		sysmon = 0
+	}
 	if t.deadline != 0 {
 		dropDeadline(t)
 	}
@@ -116,8 +119,9 @@ func ready(t *thread) {
 	q := mine(self)
 	q.enqueue(t)
 	if q.sliceEnd == 0 {
-		q.sliceEnd = cpu.Nanotime() + slice
-		q.arm(cpu.Nanotime())
+		now := cpu.Nanotime()
+		q.watch(now)
+		q.arm(now)
 	}
 }
 
@@ -191,7 +195,7 @@ func (q *cpuSched) arm(now int64) {
 	if timer.at != 0 && timer.owner == q.index() && (next == 0 || timer.at < next) {
 		next = timer.at
 	}
-	if q.head != 0 && q.idle == 0 && q.sliceEnd != 0 && (next == 0 || q.sliceEnd < next) {
+	if q.idle == 0 && q.sliceEnd != 0 && (next == 0 || q.sliceEnd < next) {
 		next = q.sliceEnd
 	}
 	if next == 0 || q.armed > now && q.armed <= next {
@@ -237,9 +241,7 @@ func schedule(c *cpu.CPU) {
 			t.cpu = c.Index
 			c.Cur = t.addr()
 			q.sliceEnd = 0
-			if q.head != 0 {
-				q.sliceEnd = now + slice
-			}
+			q.watch(now)
 			q.arm(now)
 			unlock(&sched.lock)
 			cpu.LeaveIdle(c)
@@ -286,10 +288,10 @@ func yield(c *cpu.CPU) {
 }
 
 // tick is the timer interrupt. It reports whether the current thread should give way: somebody waits whose deadline has
-// come, or the slice is over.
+// come, or the slice is over. f is what it interrupted, nil for ring 3.
 //
 //go:nosplit
-func tick(c *cpu.CPU) bool {
+func tick(c *cpu.CPU, f *cpu.Regs) bool {
 	Stats.Ticks++
 	q := mine(c)
 	lock(&sched.lock)
@@ -297,10 +299,18 @@ func tick(c *cpu.CPU) bool {
 	now := cpu.Nanotime()
 	before := q.tail
 	q.expire(now)
-	over := q.head != 0 && (q.tail != before || q.sliceEnd != 0 && now >= q.sliceEnd)
-	if over {
-		q.sliceEnd = now + slice
+	end := q.sliceEnd != 0 && now >= q.sliceEnd
+	if end {
+		q.sliceEnd = 0
+		if sysmon != 0 && c.Cur != 0 {
+			raise(watchSlot)
+			if f != nil {
+				pressYield(current(c), f)
+			}
+		}
 	}
+	over := q.head != 0 && (q.tail != before || end)
+	q.watch(now)
 	q.arm(now)
 	unlock(&sched.lock)
 	return over

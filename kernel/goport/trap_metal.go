@@ -54,12 +54,16 @@ func interruptKernel(c *cpu.CPU, f *cpu.Regs, fp uintptr) uint64 {
 	case cpu.VecTimer:
 		cpu.EOI()
 		cpu.PollIPI()
-		more = tick(c)
+		more = tick(c, f)
 	case cpu.VecIPI:
 		Stats.IPIs++
 		cpu.EOI()
 		cpu.PollIPI()
-		more = mine(c).head != 0 && sliceOver(c)
+		lock(&sched.lock)
+		now := cpu.Nanotime()
+		mine(c).watch(now)
+		mine(c).arm(now)
+		unlock(&sched.lock)
 	default:
 		deviceIRQ(c, f.Vec)
 	}
@@ -80,14 +84,6 @@ func interruptKernel(c *cpu.CPU, f *cpu.Regs, fp uintptr) uint64 {
 	return 0
 }
 
-// sliceOver reports whether the running thread has had its time.
-//
-//go:nosplit
-func sliceOver(c *cpu.CPU) bool {
-	end := mine(c).sliceEnd
-	return end != 0 && cpu.Nanotime() >= end
-}
-
 // trapUser handles a trap taken in ring 3; the state is already in x. The caller of Enter sees the vector. Enter then
 // calls yield, and its caller PollInterrupts.
 //
@@ -100,11 +96,16 @@ func trapUser(x *cpu.Context) {
 	case v == cpu.VecTimer:
 		cpu.EOI()
 		cpu.PollIPI()
-		tick(c)
+		tick(c, nil)
 	case v == cpu.VecIPI:
 		Stats.IPIs++
 		cpu.EOI()
 		cpu.PollIPI()
+		lock(&sched.lock)
+		now := cpu.Nanotime()
+		mine(c).watch(now)
+		mine(c).arm(now)
+		unlock(&sched.lock)
 	case v > cpu.VecIPI:
 		deviceIRQ(c, v)
 	}

@@ -12,3 +12,15 @@ DATA upcalls<>+32(SB)/8, $·preempted(SB)
 DATA upcalls<>+40(SB)/8, $·trapUser(SB)
 DATA upcalls<>+48(SB)/8, $·trapParanoid(SB)
 GLOBL upcalls<>(SB), RODATA|NOPTR, $56
+
+// func runtimeSched() uintptr: the address of the runtime's scheduler state
+TEXT ·runtimeSched(SB),NOSPLIT,$0-8
+	LEAQ	runtime·sched(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+// func layout() *runtimeLayout
+TEXT ·layout(SB),NOSPLIT,$0-8
+	LEAQ	runtime·gosvLayout(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
