@@ -157,6 +157,9 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 				memoryText(g.machine.Memory), memoryText(2*g.machine.Memory))
 		}
 	}
+	if e.Lost != nil {
+		return fmt.Errorf("output of %s was lost: %w", g.name, e.Lost)
+	}
 	if r.Status == 0 {
 		return nil
 	}

@@ -56,6 +56,16 @@ func fakeQEMU(mode string) {
 	case "config": // the command line and the image
 		fmt.Fprintf(stdout, "%s\n%s%s\n", arg("-append"), arg("-initrd"), arg("-drive"))
 		report(0)
+	case "tty": // the command line, then a few keys back
+		fmt.Fprintf(stdout, "%s\n", arg("-append"))
+		key := make([]byte, 1)
+		for key[0] != '.' {
+			if _, err := os.Stdin.Read(key); err != nil {
+				break
+			}
+			stdout.Write(key)
+		}
+		report(4)
 	case "big":
 		stdout.Write(bytes.Repeat([]byte("0123456789abcdef"), 1<<20))
 		report(7)
@@ -175,6 +185,21 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+func TestFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	cmd := newTool(t, "stderr").command("run", "./hello")
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = full, &stderr
+	cmd.Run() //nolint:errcheck // the status is looked at
+	if cmd.ProcessState.ExitCode() != 125 || !strings.Contains(stderr.String(), "output of ./hello was lost: write /dev/stdout: no space left on device") {
+		t.Errorf("status %d, %q", cmd.ProcessState.ExitCode(), stderr.String())
+	}
+}
+
 func TestStraceFile(t *testing.T) {
 	c := newTool(t, "cat")
 	if _, stderr, status := c.run("", "run", "--strace=trace", "./hello"); status != 0 || stderr != "" {
@@ -249,6 +274,48 @@ func TestMistakes(t *testing.T) {
 	inCache, _ := filepath.Glob(filepath.Join(c.dir, "cache/gosv/.*"))
 	if all := slices.Concat(left, hidden, inCache); len(all) > 0 {
 		t.Errorf("left behind: %q", all)
+	}
+}
+
+// TestEntrypoint runs another program of the same image.
+func TestEntrypoint(t *testing.T) {
+	c := newTool(t, "config")
+	elftest.File{}.Write(t, filepath.Join(c.dir, "other"))
+	out, stderr, status := c.run("", "run", "--entrypoint", "./other", "./hello", "x")
+	line, rest, _ := strings.Cut(out, "\n")
+	got, err := boot.Parse(line)
+	if want := []string{filepath.Join(c.dir, "other"), "x"}; status != 0 || err != nil || !slices.Equal(got.Args, want) {
+		t.Fatalf("status %d, %q, %v: %q", status, stderr, err, got.Args)
+	}
+	if list, _, _ := c.run("", "image", "ls", strings.TrimSpace(rest), c.dir); !strings.Contains(list, "/hello\n") || !strings.Contains(list, "/other\n") {
+		t.Errorf("the image has %q", list)
+	}
+}
+
+// TestCacheOfImages makes one image for many arguments, and another when a file is there that was not.
+func TestCacheOfImages(t *testing.T) {
+	c := newTool(t, "config")
+	images := func(args ...string) int {
+		t.Helper()
+		if _, stderr, status := c.run("", append([]string{"run", "./hello"}, args...)...); status != 0 {
+			t.Fatalf("status %d, %q", status, stderr)
+		}
+		list, _ := filepath.Glob(filepath.Join(c.dir, "cache/gosv/*.erofs"))
+		return len(list)
+	}
+	if n := images("a"); n != 1 {
+		t.Errorf("%d images after the first run", n)
+	}
+	if n := images("b", "c"); n != 1 {
+		t.Errorf("%d images after a run with other arguments", n)
+	}
+	c.write("a", "now it is a file", 0o644)
+	if n := images("a"); n != 2 {
+		t.Errorf("%d images after a run with an argument that names a file", n)
+	}
+	elftest.File{Type: elf.ET_EXEC, Soname: "changed"}.Write(t, filepath.Join(c.dir, "hello"))
+	if n := images("x"); n != 3 {
+		t.Errorf("%d images after the program changed", n)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"gosv/host/rootfs"
@@ -24,6 +25,18 @@ import (
 // what stat said of them. It is used again while all of them are unchanged.
 type Cache struct{ Dir string }
 
+// ours refuses a directory into which another user could put images.
+func ours(dir string) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(dir, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: dir, Err: err}
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != os.Geteuid() && st.Uid != 0 || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory that only this user can write", dir)
+	}
+	return nil
+}
+
 // CacheLimit is how many bytes of images are kept.
 const CacheLimit = 4 << 30
 
@@ -35,14 +48,19 @@ const graceTime = 10 * time.Minute
 // there is no home, a directory of his own below the temporary one.
 func OpenCache() (*Cache, error) {
 	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = filepath.Join(os.TempDir(), "cache-"+strconv.Itoa(os.Getuid()))
+	if err == nil {
+		dir = filepath.Join(dir, "gosv")
+	} else {
+		dir = filepath.Join(os.TempDir(), "gosv-cache-"+strconv.Itoa(os.Getuid()))
 	}
-	c := &Cache{filepath.Join(dir, "gosv")}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = ours(dir)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("no place for images: %w; set XDG_CACHE_HOME to a directory that can be written", err)
 	}
-	return c, nil
+	return &Cache{dir}, nil
 }
 
 // Key hashes the parts that decide what an image is.

@@ -52,6 +52,7 @@ type Process interface {
 type Exit struct {
 	Said string // what it wrote as its own messages
 	Err  error  // *exec.ExitError and the like, nil for status 0
+	Lost error  // the first failure to write to Streams.Stdout or Stderr: output was thrown away
 }
 
 // ErrNotInstalled says that the hypervisor is not on this machine; it is

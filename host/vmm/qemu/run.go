@@ -83,6 +83,7 @@ type process struct {
 	done   chan struct{} // closed when QEMU has ended
 	err    error         // of QEMU, after done
 	copies sync.WaitGroup
+	lost   chan error // what drain could not write; room for one
 	said   lastBytes
 }
 
@@ -118,7 +119,7 @@ func (q QEMU) Start(m vmm.Machine, s vmm.Streams) (vmm.Process, error) {
 		closeAll(open)
 		return nil, err
 	}
-	p := &process{done: make(chan struct{})}
+	p := &process{done: make(chan struct{}), lost: make(chan error, 1)}
 	p.cmd = exec.Command(path, a...)
 	p.cmd.Stdin = inR
 	p.cmd.Stderr = &p.said
@@ -165,8 +166,13 @@ func (p *process) drain(r *os.File, w io.Writer) {
 	defer p.copies.Done()
 	defer r.Close()
 	if w != nil {
-		if _, err := io.Copy(w, r); err == nil {
+		_, err := io.Copy(w, r)
+		if err == nil {
 			return
+		}
+		select {
+		case p.lost <- err:
+		default: // there was one before
 		}
 	}
 	io.Copy(io.Discard, r) //nolint:errcheck // nothing is kept
@@ -194,7 +200,12 @@ func (p *process) lines(r *os.File, f func(string)) {
 func (p *process) Wait() vmm.Exit {
 	<-p.done
 	p.copies.Wait()
-	return vmm.Exit{Said: p.said.String(), Err: p.err}
+	e := vmm.Exit{Said: p.said.String(), Err: p.err}
+	select {
+	case e.Lost = <-p.lost:
+	default:
+	}
+	return e
 }
 
 // Kill implements vmm.Process.
