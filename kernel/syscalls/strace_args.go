@@ -269,16 +269,31 @@ func (p *printer) resultText(kind string, v uint64) string {
 	return strconv.FormatInt(int64(v), 10)
 }
 
-// structSizes are the sizes of the structs that are printed.
-var structSizes = map[string]uint64{
-	"timespec": 16, "timeval": 16, "itimerspec": 32, "itimerval": 32, "rlimit": 16, "sigset": 8, "sigaction": 32,
-	"stack": 24, "stat": 144, "utsname": 390, "epollev": 12, "pollfd": 8,
+// structSize is the size of a struct that is printed, 0 if it is not.
+func structSize(kind string) int {
+	switch kind {
+	case "pollfd", "sigset":
+		return 8
+	case "epollev":
+		return 12
+	case "timespec", "timeval", "rlimit":
+		return 16
+	case "stack":
+		return 24
+	case "itimerspec", "itimerval", "sigaction":
+		return 32
+	case "stat":
+		return 144
+	case "utsname":
+		return 390
+	}
+	return 0
 }
 
 // structure prints a struct of the program's memory.
 func (p *printer) structure(kind string, addr uint64) string {
-	size, ok := structSizes[kind]
-	if addr == 0 || !ok {
+	size := structSize(kind)
+	if addr == 0 || size == 0 {
 		return ptrText(addr)
 	}
 	b := make([]byte, size)

@@ -55,13 +55,13 @@ func TestFormats(t *testing.T) {
 				continue
 			}
 			if set, ok := strings.CutPrefix(kind, "flags."); ok {
-				if _, ok := flagSets[set]; !ok {
+				if findFlagSet(set) == nil {
 					t.Errorf("%s: no set of flags %q", r.Name, set)
 				}
 				continue
 			}
 			base, _ := strings.CutSuffix(kind, ".out")
-			if _, ok := structSizes[base]; !ok && !slices.Contains(plain, kind) {
+			if structSize(base) == 0 && !slices.Contains(plain, kind) {
 				t.Errorf("%s: no kind %q", r.Name, kind)
 			}
 		}
