@@ -90,8 +90,12 @@ func (*logPort) Readiness() wait.Events { return wait.Readable | wait.Writable |
 func (p *logPort) Queue() *wait.Queue   { return &p.queue }
 func (*logPort) Flush()                 {}
 
-// signalGroup is what the terminal calls for Ctrl-C and its like.
+// signalGroup is what the terminal calls for Ctrl-C and its like. Group 0, that of a terminal whose foreground group
+// nobody has set, is the first process's.
 func signalGroup(group, sig int) {
+	if group == 0 {
+		group = 1
+	}
 	for _, p := range task.Tasks.Group(group) {
 		p.SendSignal(sig)
 	}

@@ -150,7 +150,8 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 	if msg := r.Fields["error"]; msg != "" {
 		return statusError{r.Status, errors.New(msg)}
 	}
-	if sig := r.Fields["signal"]; sig != "" && !g.opt.quiet {
+	// As shells do, nothing is said of the two signals by which a user or a reader ends a program.
+	if sig := r.Fields["signal"]; sig != "" && sig != "SIGINT" && sig != "SIGPIPE" && !g.opt.quiet {
 		fmt.Fprintln(os.Stderr, signalLine(g.name, r))
 		if r.Fields["oom"] != "" {
 			fmt.Fprintf(os.Stderr, "gosv: it needed more than the %s of memory that the machine has; try -m %s\n",
