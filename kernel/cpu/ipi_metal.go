@@ -138,10 +138,11 @@ func FlushKernel(va, n uint64) { shootdown(0, va, n, false) }
 //go:nosplit
 func DropRoot(root uint64) { shootdown(root, 0, 0, true) }
 
-// EnterIdle says that this CPU will only run code that needs no heap and no user memory, until LeaveIdle.
+// EnterIdle says that this CPU will only run code that needs no heap and no user memory, until LeaveIdle. A CPU that woke
+// up and found nothing to do calls it again: a flush that it missed meanwhile must stay noted.
 //
 //go:nosplit
-func EnterIdle(c *CPU) { atomic.StoreUint32(&c.lazy, lazyOn) }
+func EnterIdle(c *CPU) { atomic.CompareAndSwapUint32(&c.lazy, lazyOff, lazyOn) }
 
 // LeaveIdle ends EnterIdle and makes up for the flushes that were missed.
 //

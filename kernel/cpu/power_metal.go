@@ -2,7 +2,7 @@
 
 package cpu
 
-// Power is how this machine is switched off; kernel/dev/acpi fills it in. The zero value works too: then the machine is
+// Power is how this machine is switched off; goport's boot fills it in from ACPI. The zero value works too: then the machine is
 // reset, and QEMU is told not to reboot.
 var Power struct {
 	PM1a     uint16  // port of the PM1a control register
@@ -26,8 +26,8 @@ func PowerOff(status int) {
 	if Power.PM1a != 0 {
 		Outw(Power.PM1a, uint16(Power.S5)<<10|1<<13)
 	}
-	if hyper != hyperNone {
-		SpinWait(50e6)
+	if Power.SleepReg != 0 || Power.PM1a != 0 {
+		SpinWait(50e6) // it may take effect later
 	}
 	Outb(0x64, 0xfe) // the keyboard controller's reset line
 	tripleFault()

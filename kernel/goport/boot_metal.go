@@ -38,6 +38,10 @@ func bootMain(info uint64) uintptr {
 	c := cpu.This()
 	c.Cur = firstThread.addr()
 	atomic.StoreUint32(&c.Online, 1)
+	cpu.Power.PM1a, cpu.Power.S5 = acpi.PM1a, acpi.S5
+	if acpi.SleepReg != 0 {
+		cpu.Power.SleepReg = cpu.MapMMIO(acpi.SleepReg, 1)
+	}
 	cpu.WaitAPs()
 
 	seed[0], seed[1] = random(), random()

@@ -67,13 +67,13 @@ func phys(pa uint64, n int) (v uint64) {
 //
 //go:nosplit
 func Parse(t *Tables, rsdp uint64) {
-	if rsdp == 0 {
+	if rsdp == 0 && lowMemory {
 		rsdp = findRSDP()
 	}
 	if rsdp != 0 && rsdp < 4<<30 {
 		parseRoot(t, rsdp)
 	}
-	if t.NCPU == 0 {
+	if t.NCPU == 0 && lowMemory {
 		parseMP(t)
 	}
 	if t.NCPU == 0 {
@@ -203,7 +203,7 @@ func parseFADT(t *Tables, pa, size uint64) {
 		dsdt = phys(pa+140, 8)
 	}
 	n := length(dsdt)
-	for o := uint64(36); o+12 < n; o++ {
+	for o := uint64(36); o+10 <= n; o++ {
 		if phys(dsdt+o, 4) != 0x5f35535f { // "_S5_"
 			continue
 		}
