@@ -93,7 +93,7 @@ func FuzzParse(f *testing.F) {
 		if len(b) >= 8 { // tables in the arena, not beside it
 			binary.LittleEndian.PutUint32(b[4:], uint32(len(b)))
 		}
-		if len(b) >= 148 {
+		if len(b) >= 44 {
 			binary.LittleEndian.PutUint32(b[40:], base+0x8000)
 		}
 		var got Tables
