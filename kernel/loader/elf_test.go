@@ -2,19 +2,12 @@ package loader
 
 import (
 	"encoding/binary"
-	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/cpu"
-	"gosv/kernel/frame"
 	"gosv/kernel/mm"
 )
-
-func TestMain(m *testing.M) {
-	frame.Init([]frame.Region{{Base: cpu.ArenaBase, Size: 256 << 20}})
-	os.Exit(m.Run())
-}
 
 // memFile is a file of the page cache.
 type memFile struct{ c *mm.Cache }
