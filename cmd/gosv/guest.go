@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gosv/abi/boot"
 	"gosv/host/vmm"
 	"gosv/host/vmm/qemu"
@@ -148,6 +150,9 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 		return statusError{boot.StatusError, fmt.Errorf("the kernel crashed: %s; this is a bug of gosv, the log above helps to find it", msg)}
 	}
 	if msg := r.Fields["error"]; msg != "" {
+		if strings.Contains(msg, unix.ENOMEM.Error()) {
+			msg += fmt.Sprintf(": %s is too little, try -m %s", memoryText(g.machine.Memory), memoryText(2*g.machine.Memory))
+		}
 		return statusError{r.Status, errors.New(msg)}
 	}
 	// As shells do, nothing is said of the two signals by which a user or a reader ends a program.

@@ -79,6 +79,8 @@ func fakeQEMU(mode string) {
 		report(127, "error", "/bin/x: no such file or directory")
 	case "interrupted":
 		report(130, "signal", "SIGINT", "ip", "0x401136")
+	case "nomem":
+		report(125, "error", "/bin/x: cannot allocate memory")
 	case "oom":
 		report(137, "signal", "SIGKILL", "oom", "1")
 	case "kerneloom":
@@ -167,6 +169,7 @@ func TestEnds(t *testing.T) {
 		{"segv", nil, 139, "gosv: hello was ended by SIGSEGV at address 0x0, instruction at 0x401136\n", "kernel: hello"},
 		{"segv", []string{"-q"}, 139, "", "SIGSEGV"},
 		{"interrupted", nil, 130, "", "SIGINT"},
+		{"nomem", nil, 125, "gosv: /bin/x: cannot allocate memory: 128M is too little, try -m 256M\n", ""},
 		{"oom", nil, 137, "it needed more than the 128M of memory that the machine has; try -m 256M", ""},
 		{"kerneloom", []string{"-m", "8M"}, 125, "gosv: 8M of memory is too little for the kernel and ./hello; try -m 16M\n", "bug of gosv"},
 		{"noexec", nil, 127, "gosv: /bin/x: no such file or directory\n", ""},
