@@ -37,6 +37,7 @@ func FindProgram(name, cwd, searchPath string) (string, error) {
 		return p, executable(name, p)
 	}
 	var denied error
+	shim := ""
 	for _, dir := range filepath.SplitList(searchPath) {
 		if dir == "" {
 			dir = "."
@@ -46,10 +47,19 @@ func FindProgram(name, cwd, searchPath string) (string, error) {
 		}
 		p := filepath.Join(dir, name)
 		if err := executable(name, p); err == nil {
+			// pyenv, rbenv and asdf put scripts before the programs that start the chosen version in a new process,
+			// which the kernel does not have yet: the system's own is better then.
+			if filepath.Base(dir) == "shims" {
+				shim = or(shim, p)
+				continue
+			}
 			return p, nil
 		} else if st, serr := os.Stat(p); serr == nil && !st.IsDir() && denied == nil {
 			denied = err
 		}
+	}
+	if shim != "" {
+		return shim, nil
 	}
 	if denied != nil {
 		return "", denied
@@ -58,6 +68,13 @@ func FindProgram(name, cwd, searchPath string) (string, error) {
 		return "", &NotFoundError{fmt.Sprintf("%s: not found in $PATH; for the one in this directory write ./%s", name, name)}
 	}
 	return "", &NotFoundError{fmt.Sprintf("%s: not found in $PATH", name)}
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 func executable(name, p string) error {

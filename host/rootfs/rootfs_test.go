@@ -139,6 +139,19 @@ func TestArgFiles(t *testing.T) {
 	}
 }
 
+func TestFindProgramPassesShims(t *testing.T) {
+	dir := t.TempDir()
+	for _, p := range []string{"shims/a", "shims/b", "bin/a"} {
+		elftest.WriteFile(t, filepath.Join(dir, p), "")
+	}
+	path := dir + "/shims:" + dir + "/bin"
+	for name, want := range map[string]string{"a": "bin/a", "b": "shims/b"} {
+		if got, err := FindProgram(name, "/", path); err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: got %s, %v; want %s", name, got, err, want)
+		}
+	}
+}
+
 func TestBaseFiles(t *testing.T) {
 	dir := t.TempDir()
 	elftest.File{}.Write(t, filepath.Join(dir, "prog"))
