@@ -94,8 +94,14 @@ func (d *Dentry) child(c Caller, name string, cachedOnly bool) (*Dentry, error) 
 	return ch, err
 }
 
+// nameMax is the longest name.
+const nameMax = 255
+
 // childLocked is child for who holds d.mu.
 func (d *Dentry) childLocked(c Caller, name string) (*Dentry, error) {
+	if len(name) > nameMax {
+		return nil, unix.ENAMETOOLONG
+	}
 	ch := d.children[name]
 	if !d.sb.volatile {
 		if ch == negative {

@@ -74,9 +74,6 @@ func (x *FSContext) create(c Caller, dir *File, path string, a CreateArgs) error
 	if last == "" || last == "." || last == ".." {
 		return unix.EEXIST
 	}
-	if len(last) > nameMax {
-		return unix.ENAMETOOLONG
-	}
 	d := w.cur.Dentry
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -154,9 +151,6 @@ func (x *FSContext) Link(c Caller, oldDir *File, oldPath string, newDir *File, n
 	if last == "" || last == "." || last == ".." {
 		return unix.EEXIST
 	}
-	if len(last) > nameMax {
-		return unix.ENAMETOOLONG
-	}
 	d := w.cur.Dentry
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,7 +159,7 @@ func (x *FSContext) Link(c Caller, oldDir *File, oldPath string, newDir *File, n
 	} else if err != unix.ENOENT {
 		return err
 	}
-	if slash {
+	if slash || d.dead.Load() {
 		return unix.ENOENT
 	}
 	if old.Dentry.sb != d.sb || old.Mount != w.cur.Mount {
@@ -207,8 +201,6 @@ func (x *FSContext) Unlink(c Caller, dir *File, path string, flags int) error {
 		return unix.EINVAL
 	case last == "..":
 		return unix.ENOTEMPTY
-	case len(last) > nameMax:
-		return unix.ENAMETOOLONG
 	}
 	d := w.cur.Dentry
 	d.mu.Lock()
@@ -302,8 +294,6 @@ func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File,
 			return unix.EEXIST
 		}
 		return unix.EBUSY
-	case len(oldName) > nameMax || len(newName) > nameMax:
-		return unix.ENAMETOOLONG
 	}
 	a, b := from.cur.Dentry, to.cur.Dentry
 	unlock := lockPair(a, b)
@@ -315,6 +305,9 @@ func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File,
 	target, err := b.childLocked(c, newName)
 	if err != nil && err != unix.ENOENT {
 		return err
+	}
+	if target == nil && b.dead.Load() {
+		return unix.ENOENT // before all complaints about the names
 	}
 	exchange := flags&unix.RENAME_EXCHANGE != 0
 	switch {

@@ -10,9 +10,6 @@ import (
 // maxLinks is how many symbolic links a walk follows (path_resolution(7)).
 const maxLinks = 40
 
-// nameMax is the longest component.
-const nameMax = 255
-
 // A walker is a path walk on its way. It holds no references: treeMu is held.
 type walker struct {
 	c       Caller
@@ -111,8 +108,6 @@ func (w *walker) step(name string, follow bool) error {
 		return nil
 	case name == "..":
 		return w.up()
-	case len(name) > nameMax:
-		return unix.ENAMETOOLONG
 	}
 	ch, err := w.cur.Dentry.child(w.c, name, w.resolve&linux.RESOLVE_CACHED != 0)
 	if err != nil {
