@@ -113,7 +113,7 @@ func TestMSIX(t *testing.T) {
 	w[regCommand/4] = statusCapabilities
 	w[regCapability/4] = 0x40
 	w[0x40/4] = 2<<16 | CapMSIX // three vectors, last capability
-	w[0x44/4] = 0x100 | 0       // table at 0x100 of BAR 0
+	w[0x44/4] = 0x100           // table at 0x100 of BAR 0
 	w[4] = 0xfeb00000
 	s.masks[8] = [6]uint32{0xfffff000}
 	regs := make(memory, 4096)

@@ -45,8 +45,6 @@ const (
 	queueDriver         = 0x28
 	queueDevice         = 0x30
 	commonSize          = 0x38
-
-	noVector = 0xffff
 )
 
 // A Device is a virtio.Transport over a PCI function.

@@ -207,9 +207,6 @@ func word(b []byte, off int) *uint32 { return (*uint32)(unsafe.Pointer(&b[off]))
 func le16(b []byte) uint16 { return uint16(b[0]) | uint16(b[1])<<8 }
 func le32(b []byte) uint32 { return uint32(le16(b)) | uint32(le16(b[2:]))<<16 }
 func le64(b []byte) uint64 { return uint64(le32(b)) | uint64(le32(b[4:]))<<32 }
-func put32(b []byte, v uint32) {
-	b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
-}
 
 // Pop takes the next chain. It panics on a chain that the specification does
 // not allow: the driver under test is wrong then.
