@@ -103,7 +103,11 @@ func (p *Process) applyLimits() {
 	tab := p.limits.tab
 	p.limits.mu.Unlock()
 	for _, t := range p.Threads() {
-		t.MM.SetLimits(tab[unix.RLIMIT_AS].Soft, tab[unix.RLIMIT_STACK].Soft, tab[unix.RLIMIT_DATA].Soft, tab[unix.RLIMIT_MEMLOCK].Soft)
+		memlock := tab[unix.RLIMIT_MEMLOCK].Soft
+		if t.Creds().Has(unix.CAP_IPC_LOCK) {
+			memlock = Infinity
+		}
+		t.MM.SetLimits(tab[unix.RLIMIT_AS].Soft, tab[unix.RLIMIT_STACK].Soft, tab[unix.RLIMIT_DATA].Soft, memlock)
 		t.Files.SetLimit(tab[unix.RLIMIT_NOFILE].Soft)
 		return // threads of a process share both, or set them by themselves
 	}
