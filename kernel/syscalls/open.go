@@ -63,6 +63,9 @@ const validOpen = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | 
 
 func openAt(t *task.Thread, dirfd, path uint64, how vfs.OpenHow) (uint64, error) {
 	p, err := placeArg(t, dirfd, path)
+	if err == nil && how.Resolve&unix.RESOLVE_IN_ROOT != 0 && p.dir == nil && int32(dirfd) != unix.AT_FDCWD {
+		p.dir, err = t.Files.Get(fdArg(dirfd)) // absolute paths start there too
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -60,6 +60,11 @@ func (x *FSContext) open(w *walker, c Caller, dir *File, path string, flags, mod
 		return nil, err
 	}
 	if w.resolve&unix.RESOLVE_IN_ROOT != 0 {
+		if dir != nil {
+			if w.cur = dir.FollowPath(); !w.cur.Dentry.isDir() {
+				return nil, unix.ENOTDIR
+			}
+		}
 		w.root = w.cur
 	}
 	if tmpfile {
