@@ -53,7 +53,7 @@ func kvmWall() bool {
 		return false
 	}
 	p := (uintptr(unsafe.Pointer(&pvclock)) + 63) &^ 63
-	Store64(p+64-64, 0)
+	Store64(p, 0)
 	WriteMSR(msrKVMSystem, uint64(p-KernelBase)|1)
 	sys := uint64(0)
 	for range 1000 {

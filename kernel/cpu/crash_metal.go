@@ -77,8 +77,47 @@ func crashGo(msg string, f *Regs) {
 func putFrame(pc uint64) {
 	puts("  at ")
 	putx(pc)
+	symbolize(pc) // a fault in there ends the report, but the address stands above
 	putc('\n')
 }
+
+// symbolGo writes the name of the function that pc is in. It is ordinary Go code, which runs here because symbolize has
+// given it a goroutine without a stack limit; it must not allocate.
+func symbolGo(pc uint64) {
+	f := findfunc(uintptr(pc))
+	if f.fn == 0 || f.module == 0 {
+		return
+	}
+	names := uintptr(Load64(f.module + moduleNames))
+	name := names + uintptr(Load32(f.fn+funcName))
+	putc(' ')
+	for n := 0; Load8(name) != 0 && n < 120; n++ {
+		putc(Load8(name))
+		name++
+	}
+	puts("+")
+	entry := uintptr(Load32(f.fn))
+	putd(pc - textStart() - uint64(entry))
+}
+
+// funcInfo is runtime.funcInfo: *_func and *moduledata.
+type funcInfo struct{ fn, module uintptr }
+
+const (
+	funcName    = 4 // runtime._func.nameOff; entryOff is the first field
+	moduleNames = 8 // runtime.moduledata.funcnametab
+)
+
+//go:linkname findfunc runtime.findfunc
+func findfunc(pc uintptr) funcInfo
+
+//go:nosplit
+func textStart() uint64 {
+	text, _, _, _, _ := imageEnds()
+	return uint64(text)
+}
+
+func symbolize(pc uint64)
 
 // present reports whether a kernel address is mapped.
 //

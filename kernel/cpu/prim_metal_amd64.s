@@ -175,17 +175,25 @@ TEXT ·ZeroPage(SB),NOSPLIT,$0-8
 	MOVQ	p+0(FP), DI
 	CMPB	·fastRep(SB), $0
 	JNE	rep
-	XORPS	X0, X0
+	XORL	AX, AX
 	MOVQ	$32, CX
 loop:
-	MOVUPS	X0, 0(DI)
-	MOVUPS	X0, 16(DI)
-	MOVUPS	X0, 32(DI)
-	MOVUPS	X0, 48(DI)
-	MOVUPS	X0, 64(DI)
-	MOVUPS	X0, 80(DI)
-	MOVUPS	X0, 96(DI)
-	MOVUPS	X0, 112(DI)
+	MOVQ	AX, 0(DI)
+	MOVQ	AX, 8(DI)
+	MOVQ	AX, 16(DI)
+	MOVQ	AX, 24(DI)
+	MOVQ	AX, 32(DI)
+	MOVQ	AX, 40(DI)
+	MOVQ	AX, 48(DI)
+	MOVQ	AX, 56(DI)
+	MOVQ	AX, 64(DI)
+	MOVQ	AX, 72(DI)
+	MOVQ	AX, 80(DI)
+	MOVQ	AX, 88(DI)
+	MOVQ	AX, 96(DI)
+	MOVQ	AX, 104(DI)
+	MOVQ	AX, 112(DI)
+	MOVQ	AX, 120(DI)
 	ADDQ	$128, DI
 	DECQ	CX
 	JNZ	loop
@@ -204,14 +212,22 @@ TEXT ·CopyPage(SB),NOSPLIT,$0-16
 	JNE	rep
 	MOVQ	$64, CX
 loop:
-	MOVUPS	0(SI), X0
-	MOVUPS	16(SI), X1
-	MOVUPS	32(SI), X2
-	MOVUPS	48(SI), X3
-	MOVUPS	X0, 0(DI)
-	MOVUPS	X1, 16(DI)
-	MOVUPS	X2, 32(DI)
-	MOVUPS	X3, 48(DI)
+	MOVQ	0(SI), AX
+	MOVQ	AX, 0(DI)
+	MOVQ	8(SI), AX
+	MOVQ	AX, 8(DI)
+	MOVQ	16(SI), AX
+	MOVQ	AX, 16(DI)
+	MOVQ	24(SI), AX
+	MOVQ	AX, 24(DI)
+	MOVQ	32(SI), AX
+	MOVQ	AX, 32(DI)
+	MOVQ	40(SI), AX
+	MOVQ	AX, 40(DI)
+	MOVQ	48(SI), AX
+	MOVQ	AX, 48(DI)
+	MOVQ	56(SI), AX
+	MOVQ	AX, 56(DI)
 	ADDQ	$64, SI
 	ADDQ	$64, DI
 	DECQ	CX
@@ -362,6 +378,18 @@ TEXT ·crash(SB),NOSPLIT|NOFRAME,$0-24
 	MOVQ	$·crashGo(SB), AX
 	JMP	AX
 
-TEXT ·framePointer(SB),NOSPLIT,$0-8
-	MOVQ	BP, ret+0(FP)
+// func symbolize(pc uint64): symbolGo with the boot's goroutine, on this stack
+TEXT ·symbolize(SB),NOSPLIT,$8-8
+	LEAQ	·bootG(SB), AX
+	MOVQ	AX, ·bootTLS(SB)
+	LEAQ	·bootTLS+8(SB), AX
+	SETFS
+	MOVQ	pc+0(FP), AX
+	MOVQ	AX, 0(SP)
+	MOVQ	$·symbolGo(SB), AX
+	CALL	AX
+	RET
+
+TEXT ·framePointer(SB),NOSPLIT|NOFRAME,$0-8
+	MOVQ	BP, 8(SP)
 	RET

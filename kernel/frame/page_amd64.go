@@ -1,3 +1,5 @@
+//go:build !metal
+
 package frame
 
 // zeroPage clears the 4096 bytes at p.

@@ -1,3 +1,5 @@
+//go:build !metal
+
 #include "textflag.h"
 
 // Plain 16-byte stores: REP STOS is slow under emulation, and no faster for one
