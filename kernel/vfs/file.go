@@ -261,16 +261,13 @@ func (f *File) Stat(st *Stat) error {
 }
 
 func statInode(n Inode, st *Stat) error {
-	*st = Stat{}
+	*st = Stat{Nlink: 1}
 	if err := n.Stat(st); err != nil {
 		return err
 	}
 	if st.Mode == 0 {
 		st.Mode = n.Mode()
 		st.UID, st.GID = n.Owner()
-	}
-	if st.Nlink == 0 {
-		st.Nlink = 1
 	}
 	if st.Blksize == 0 {
 		st.Blksize = 4096

@@ -32,7 +32,7 @@ type Inode interface {
 	// Owner returns the user and the group.
 	Owner() (uid, gid uint32)
 	// Stat fills what the file system knows; the VFS adds the device and the
-	// mount, and takes defaults for the fields that are left zero: Nlink 1,
+	// mount, comes with Nlink 1, and takes defaults for fields that are left zero:
 	// Blksize 4096, Mode and the owner from the methods above.
 	Stat(st *Stat) error
 	// SetAttr changes the attributes that a.Mask names, including the size.
