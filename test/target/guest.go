@@ -106,15 +106,9 @@ type Command struct {
 	Argv []string
 }
 
-// Marker is what the kernel writes on both output streams before program n of a
-// batch, and what it logs after it is "gosv: batch n status=S".
-const (
-	marker = "@@ gosv batch "
-	ended  = "gosv: batch "
-)
-
 // BatchPath is the file that lists the programs of a batch, one command line of
-// the kernel per line. The kernel option is batch=BatchPath.
+// the kernel per line. Before program n the kernel writes boot.BatchPrefix and n
+// as a line on standard output, and after it logs that with status=S.
 const BatchPath = "/.gosv/batch"
 
 // Batch runs programs one after another in one guest, and in another guest those
@@ -185,7 +179,7 @@ func (w *watcher) line(l string) {
 		w.log.WriteString(l)
 		w.log.WriteByte('\n')
 	}
-	rest, ok := strings.CutPrefix(l, ended)
+	rest, ok := strings.CutPrefix(l, boot.BatchPrefix)
 	if !ok {
 		return
 	}
@@ -202,10 +196,10 @@ func runBatch(t testing.TB, m Machine, stall time.Duration, img string, results 
 	t.Helper()
 	m = m.defaults()
 	w := &watcher{last: time.Now()}
-	var out, errs bytes.Buffer
+	var out bytes.Buffer
 	p, err := qemu.QEMU{}.Start(vmm.Machine{Type: m.Type, Accel: acceleration(t), Memory: m.Memory << 20, CPUs: m.CPUs,
-		Kernel: Kernel(t), Image: img, CommandLine: "batch=" + BatchPath},
-		vmm.Streams{Stdout: &out, Stderr: &errs, Log: w.line})
+		Kernel: Kernel(t), Image: img, CommandLine: boot.Config{Batch: BatchPath}.Format()},
+		vmm.Streams{Stdout: &out, Log: w.line})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,12 +229,12 @@ func runBatch(t testing.TB, m Machine, stall time.Duration, img string, results 
 	}
 	w.Lock()
 	defer w.Unlock()
-	outs, errors := split(out.Bytes(), len(results)), split(errs.Bytes(), len(results))
+	outs := split(out.Bytes(), len(results))
 	for i := range results {
 		if i > len(w.status) {
 			break
 		}
-		results[i].Stdout, results[i].Stderr = outs[i], errors[i]
+		results[i].Stdout = outs[i] // the error stream has no markers, and is not compared
 		if i < len(w.status) {
 			results[i].Status = w.status[i]
 			continue
@@ -255,10 +249,10 @@ func runBatch(t testing.TB, m Machine, stall time.Duration, img string, results 
 // split parts a stream at the markers of n programs.
 func split(b []byte, n int) [][]byte {
 	parts := make([][]byte, n)
-	start := bytes.Index(b, []byte(marker+"0\n"))
+	start := bytes.Index(b, []byte(boot.BatchPrefix+"0\n"))
 	for i := 0; i < n && start >= 0; i++ {
-		start += len(marker+strconv.Itoa(i)) + 1
-		end := bytes.Index(b[start:], []byte(marker+strconv.Itoa(i+1)+"\n"))
+		start += len(boot.BatchPrefix+strconv.Itoa(i)) + 1
+		end := bytes.Index(b[start:], []byte(boot.BatchPrefix+strconv.Itoa(i+1)+"\n"))
 		if end < 0 {
 			parts[i] = b[start:]
 			break

@@ -22,7 +22,7 @@ func TestSplit(t *testing.T) {
 
 func TestWatcher(t *testing.T) {
 	w := new(watcher)
-	for _, l := range []string{"gosv: batch 0 status=0", "noise", "gosv: batch 1 status=139 signal=SIGSEGV", "gosv: batch 7 status=1"} {
+	for _, l := range []string{"@@ gosv batch 0 status=0", "noise", "@@ gosv batch 1 status=139 signal=SIGSEGV", "@@ gosv batch 7 status=1"} {
 		w.line(l)
 	}
 	if !slices.Equal(w.status, []int{0, 139}) {

@@ -1,6 +1,7 @@
 // Floating point and vector state: kept over system calls, signals, faults and
 // preemption, and not leaked between threads.
 #include "check.h"
+#include <cpuid.h>
 #include <fenv.h>
 #include <immintrin.h>
 #include <math.h>
@@ -127,6 +128,17 @@ static void edits(int s, siginfo_t *info, void *context)
 	memset(&u->uc_mcontext.fpregs->_xmm[3], 0x5a, 16);
 }
 
+// emulated says whether the CPU is one of QEMU's TCG.
+static int emulated(void)
+{
+	unsigned a, b, c, d;
+	__cpuid(1, a, b, c, d);
+	if (!(c >> 31))
+		return 0;
+	__cpuid(0x40000000, a, b, c, d);
+	return !memcmp(&b, "TCGT", 4);
+}
+
 int main(void)
 {
 	__builtin_cpu_init();
@@ -183,7 +195,10 @@ int main(void)
 	sigaction(SIGFPE, &sa, NULL);
 	_mm_setcsr(0x1f80 & ~0x200); // divide by zero traps
 	volatile double zero = 0, result = 1 / zero;
-	OK("SIGFPE of SSE", fpe_code == FPE_FLTDIV && isinf(result));
+	if (emulated())
+		skip("SIGFPE of SSE", "needs a CPU that QEMU does not emulate: it raises no SIMD exceptions");
+	else
+		OK("SIGFPE of SSE", fpe_code == FPE_FLTDIV && isinf(result));
 	_mm_setcsr(0x1f80);
 	sa = (struct sigaction){.sa_sigaction = edits, .sa_flags = SA_SIGINFO};
 	sigaction(SIGUSR2, &sa, NULL);
