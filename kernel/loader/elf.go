@@ -194,7 +194,6 @@ func (h *header) mapSegments(as *mm.AddressSpace, file mm.Mappable, bias uint64,
 func pageUp(a uint64) uint64 { return (a + cpu.PageSize - 1) &^ (cpu.PageSize - 1) }
 
 const (
-	mapShared         = unix.MAP_SHARED
 	mapPrivate        = unix.MAP_PRIVATE
 	mapFixed          = unix.MAP_FIXED
 	mapAnonymous      = unix.MAP_ANONYMOUS

@@ -100,7 +100,7 @@ func mapVDSO(as *mm.AddressSpace) (uint64, error) {
 			prot |= mm.ProtExec
 		}
 		if _, err := as.Mmap(mm.MapArgs{Addr: base + uint64(i)*cpu.PageSize, Len: cpu.PageSize, Prot: prot,
-			Flags: mapShared | mapFixed, File: o, Offset: uint64(i) * cpu.PageSize}); err != nil {
+			Flags: mapPrivate | mapFixed, File: o, Offset: uint64(i) * cpu.PageSize}); err != nil {
 			return 0, err
 		}
 	}
