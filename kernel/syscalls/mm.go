@@ -78,6 +78,14 @@ func mayMapFile(f *vfs.File, m *mm.MapArgs) error {
 		if !f.Writable() {
 			m.MaxProt &^= mm.ProtWrite
 		}
+		if s, ok := f.Inode().(interface{ Seals() (uint32, error) }); ok {
+			if seals, err := s.Seals(); err == nil && seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) != 0 {
+				if m.Prot&mm.ProtWrite != 0 {
+					return unix.EPERM
+				}
+				m.MaxProt &^= mm.ProtWrite
+			}
+		}
 	case unix.MAP_PRIVATE:
 	default:
 		return unix.EINVAL

@@ -318,6 +318,10 @@ func (n *Inode) AddSeals(s uint32) error {
 	if old&unix.F_SEAL_SEAL != 0 {
 		return unix.EPERM
 	}
+	// Mappings that may write are not told apart from others here.
+	if s&unix.F_SEAL_WRITE != 0 && n.cache.Load().Mapped() {
+		return unix.EBUSY
+	}
 	n.seals.Store(old | s)
 	return nil
 }
