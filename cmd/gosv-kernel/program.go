@@ -55,6 +55,9 @@ func start(config boot.Config, console *tty.Console) (*task.Process, error) {
 	if err != nil {
 		return nil, &startError{config.Args[0], err}
 	}
+	if console.Terminal != nil {
+		console.Terminal.SetSession(p.PID, p.PID)
+	}
 	return p, nil
 }
 

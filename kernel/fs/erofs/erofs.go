@@ -6,7 +6,6 @@ package erofs
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"strconv"
 	"sync"
 
@@ -127,14 +126,24 @@ func Open(dev Device) (*FS, error) {
 }
 
 // checksumMatches computes crc32c over the rest of the block, its own field taken
-// as zero.
+// as zero. It goes by bits and not by hash/crc32, whose tables cost a boot ten
+// times what they save on three kilobytes.
 func checksumMatches(sb []byte) bool {
-	t := crc32.MakeTable(crc32.Castagnoli)
-	sum := crc32.Update(0, t, sb[:4])
-	sum = crc32.Update(sum, t, make([]byte, 4))
-	sum = crc32.Update(sum, t, sb[8:])
-	return ^sum == le.Uint32(sb[4:])
+	sum := ^uint32(0)
+	for i, b := range sb {
+		if i >= 4 && i < 8 {
+			b = 0
+		}
+		sum ^= uint32(b)
+		for range 8 {
+			sum = sum>>1 ^ -(sum&1)&castagnoli
+		}
+	}
+	return sum == le.Uint32(sb[4:])
 }
+
+// castagnoli is the polynomial of CRC-32C, reversed.
+const castagnoli = 0x82f63b78
 
 // imageBacking is the whole image as a page cache.
 type imageBacking struct{ dev Device }
