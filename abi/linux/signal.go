@@ -103,6 +103,9 @@ func (i *SigInfo) SetTimer(id, overrun int32, value uint64) {
 	binary.LittleEndian.PutUint64(i[24:], value)
 }
 
+// TimerID is si_timerid.
+func (i *SigInfo) TimerID() int32 { return int32(binary.LittleEndian.Uint32(i[16:])) }
+
 // SetChild sets what SIGCHLD tells about a child.
 func (i *SigInfo) SetChild(pid int, uid uint32, status int32, utime, stime int64) {
 	i.SetSender(pid, uid)

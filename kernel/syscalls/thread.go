@@ -3,6 +3,8 @@ package syscalls
 import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
+	"gosv/kernel/cpu"
+	"gosv/kernel/frame"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -123,7 +125,7 @@ func sysExecveat(t *task.Thread, a *Args) (uint64, error) {
 }
 
 func exec(t *task.Thread, dir *vfs.File, path string, flags int, argvAddr, envAddr uint64, name string) (uint64, error) {
-	room := 6 << 20
+	room := argRoom()
 	argv, err := copyStrings(t, argvAddr, &room)
 	if err != nil {
 		return 0, err
@@ -133,6 +135,13 @@ func exec(t *task.Thread, dir *vfs.File, path string, flags int, argvAddr, envAd
 		return 0, err
 	}
 	return 0, t.Exec(dir, path, flags, argv, env, name)
+}
+
+// argRoom is how many bytes of strings a program may get: 6 MiB as on Linux, less
+// on a small machine, because they pass through the kernel's heap.
+func argRoom() int {
+	total, _, _, _ := frame.Stats()
+	return min(6<<20, max(256<<10, int(total)*cpu.PageSize/32))
 }
 
 // copyStrings reads an array of strings that ends with a null pointer.

@@ -9,7 +9,7 @@ import (
 // cpuClock measures a thread's CPU time. The total is exact: it runs from the
 // thread's wake-up to its next sleep or yield. How much of it was the system's
 // is sampled, because two clock readings per system call would cost a fifth of
-// a short one: every 16th call and page fault is measured and stands for all.
+// a short one: every 32nd call and page fault is measured and stands for all.
 type cpuClock struct {
 	start atomic.Int64 // since when it runs, 0 while it does not
 	total atomic.Int64 // ns until start
@@ -17,7 +17,7 @@ type cpuClock struct {
 	calls uint32
 }
 
-const sampleEvery = 16
+const sampleEvery = 32
 
 func (c *cpuClock) running() bool { return c.start.Load() != 0 }
 

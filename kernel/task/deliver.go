@@ -121,6 +121,7 @@ func (t *Thread) deliverOne() {
 	if !ok {
 		return
 	}
+	p.countOverrun(&info)
 	sig := info.Signo()
 	h := p.sigHand()
 	h.mu.Lock()

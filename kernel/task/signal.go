@@ -376,6 +376,7 @@ func (t *Thread) WaitSignal(set linux.SigSet, deadline int64) (linux.SigInfo, er
 		if !ok {
 			return info, unix.EAGAIN
 		}
+		p.countOverrun(&info)
 		return info, nil
 	}
 	// While it waits, the signals count as unblocked, so that their arrival
@@ -387,12 +388,13 @@ func (t *Thread) WaitSignal(set linux.SigSet, deadline int64) (linux.SigInfo, er
 	t.Clear()
 	t.Sleep(deadline)
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	t.sig.waiting = 0
 	info, ok = t.dequeue(set)
 	t.setMask(mask)
+	p.mu.Unlock()
 	switch {
 	case ok:
+		p.countOverrun(&info)
 		return info, nil
 	case t.interrupted():
 		return info, unix.EINTR

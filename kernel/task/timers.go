@@ -150,7 +150,8 @@ type PosixTimer struct {
 	notify  int
 	signo   int
 	value   uint64
-	overrun int64
+	missed  int64 // expirations beyond the one that the pending signal is for
+	overrun int64 // the same, of the last signal taken
 }
 
 // SigEvent is struct sigevent.
@@ -213,14 +214,48 @@ func (m *PosixTimer) expired(missed int64) {
 	if m.notify == linux.SIGEV_NONE {
 		return
 	}
-	m.overrun = missed
+	if m.proc.timerPending(m) {
+		m.missed += missed + 1
+		return
+	}
+	m.missed = missed
 	info := linux.NewSigInfo(m.signo, linux.SI_TIMER)
-	info.SetTimer(m.ID, int32(min(missed, 1<<31-1)), m.value)
+	info.SetTimer(m.ID, 0, m.value)
 	if m.target != nil {
 		m.target.Signal(info)
 		return
 	}
 	m.proc.Signal(info)
+}
+
+// timerPending reports whether a signal of the timer is queued.
+func (p *Process) timerPending(m *PosixTimer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := &p.signals.pending
+	if m.target != nil {
+		q = &m.target.sig.pending
+	}
+	if !q.set.Has(m.signo) {
+		return false
+	}
+	for i := range q.queue {
+		if info := &q.queue[i]; info.Code() == linux.SI_TIMER && info.TimerID() == m.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// countOverrun completes the siginfo of a timer's signal that was just taken.
+func (p *Process) countOverrun(info *linux.SigInfo) {
+	if info.Code() != linux.SI_TIMER {
+		return
+	}
+	p.withTimer(info.TimerID(), func(m *PosixTimer) { //nolint:errcheck // it may be deleted
+		m.overrun, m.missed = min(m.missed, 1<<31-1), 0
+		info.SetTimer(m.ID, int32(m.overrun), m.value)
+	})
 }
 
 // withTimer calls f with the timer and its lock; EINVAL if there is none.
@@ -242,7 +277,7 @@ func (p *Process) SetTimer(id int32, absolute bool, value, period int64) (oldVal
 		if value != 0 && !absolute {
 			value += m.clock.Now()
 		}
-		m.overrun = 0
+		m.missed, m.overrun = 0, 0
 		m.set(&p.timers, value, period)
 	})
 	return oldValue, oldPeriod, err
