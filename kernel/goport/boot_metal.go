@@ -25,11 +25,14 @@ func bootMain(info uint64) uintptr {
 	cpu.Setup(0)
 	_, end := cpu.Image()
 	board.ParsePVH(info, end)
+	cpu.Mark("firmware tables")
 	initMemory()
+	cpu.Mark("memory")
 	cpu.SetupAPIC()
 	acpi := &board.Info.ACPI
 	cpu.StartAPs(&acpi.CPUs, acpi.NCPU)
 	cpu.SetupClock()
+	cpu.Mark("clock")
 
 	threadTab[0] = firstThread.addr()
 	nThreads = 1
@@ -43,6 +46,7 @@ func bootMain(info uint64) uintptr {
 		cpu.Power.SleepReg = cpu.MapMMIO(acpi.SleepReg, 1)
 	}
 	cpu.WaitAPs()
+	cpu.Mark("processors")
 
 	seed[0], seed[1] = random(), random()
 	return bootStack()

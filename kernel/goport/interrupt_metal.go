@@ -210,7 +210,10 @@ func startDispatcher() {
 	})
 }
 
-func init() { startDispatcher() }
+func init() {
+	cpu.Mark("runtime")
+	startDispatcher()
+}
 
 func dispatch() {
 	pollServerInit()

@@ -59,6 +59,9 @@ var crashes = map[string]func(){
 func main() {
 	words := strings.Fields(board.Info.Cmdline)
 	cpu.Log(fmt.Sprintf("machine: %d us after kernel entry, %d cpus, %d MiB\n", cpu.Nanotime()/1000, cpu.NumCPU(), board.Info.Total>>20))
+	for name, at := range cpu.Marks {
+		cpu.Log(fmt.Sprintf("machine: %s at %d us\n", name, at/1000))
+	}
 	a := &board.Info.ACPI
 	cpu.Log(fmt.Sprintf("machine: rsdp %#x, %d cpus, %d I/O APICs, %d overrides, PM1a %#x, sleep register %#x, S5 %d, ECAM %#x\n",
 		board.Info.RSDP, a.NCPU, a.NIOAPIC, a.NOverride, a.PM1a, a.SleepReg, a.S5, a.ECAM))
