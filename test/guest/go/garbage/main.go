@@ -31,8 +31,8 @@ func main() {
 			var keep [16][]byte
 			size := 0
 			for done, i := int64(0), 0; done < total/workers; i++ {
-				size = (size*1103515245 + 12345) & 0x3ffff
-				b := make([]byte, 32<<10+size)
+				size = (size*1103515245 + 12345) & 0xffff
+				b := make([]byte, 16<<10+size)
 				for j := 0; j < len(b); j += 4096 {
 					b[j] = byte(i)
 				}
