@@ -73,6 +73,8 @@ func mountRoot(config boot.Config, d *devices) error {
 	if err != nil {
 		return errors.New(source + ": " + err.Error())
 	}
+	// A dentry takes about half a kilobyte of heap: at most 1/32 of the memory.
+	vfs.SetMaxDentries(int(min(8192, board.Info.Total/16384)))
 	if config.ReadOnly {
 		_, err = vfs.MountRoot(lower, source, unix.MS_RDONLY)
 		return err

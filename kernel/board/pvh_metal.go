@@ -20,9 +20,10 @@ const (
 	pvhEntries = 48
 	pvhSize    = 56
 
-	memRAM  = 1
-	lowTop  = 1 << 20 // memory below is the firmware's, and the AP trampoline's
-	maxLine = 64 << 10
+	memRAM     = 1
+	lowTop     = 64 << 10 // memory below is the BIOS data area, and the AP trampoline's
+	imageStart = 1 << 20  // where the boot stub is
+	maxLine    = 64 << 10
 )
 
 var (
@@ -48,7 +49,7 @@ func ParsePVH(info, kernelEnd uint64) {
 		}
 	}
 	reserve(0, lowTop)
-	reserve(lowTop, kernelEnd-lowTop)
+	reserve(imageStart, kernelEnd-imageStart)
 	reserve(info, pvhSize)
 	if c := cpu.Load64(p + pvhCmdline); c != 0 {
 		n := uint64(0)
