@@ -1,0 +1,36 @@
+// Package net is the machine's network: gVisor's TCP/IP stack, the interfaces under it and how they are configured.
+//
+// The stack is made at its first use, with the loopback interface lo; a machine whose program never opens a socket does not pay
+// for it. NICs come from drivers through [AddNIC]; [Configure] gives them addresses, by hand or by DHCP and router
+// advertisements, while the program already runs. [WaitConfigured] is for what needs to reach somebody: connect, and
+// datagrams to other machines.
+//
+// Lock order:
+//
+//	state.mu
+//	gVisor's own locks
+package net
+
+import (
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// Loopback is the index of lo; NICs follow.
+const Loopback tcpip.NICID = 1
+
+var state struct {
+	once  sync.Once
+	stack *stack.Stack
+
+	mu   sync.Mutex // guards what follows
+	nics []*nic     // eth0 and so on, in order
+}
+
+// Default is the machine's network stack. It is made at the first call.
+func Default() *stack.Stack {
+	state.once.Do(func() { state.stack = newStack() })
+	return state.stack
+}
