@@ -13,7 +13,7 @@ import (
 // they may grow the stack, allocate, and store pointers. Everything else in these packages must not. A name with a
 // trailing "*" stands for all that begin so. The list is short on purpose, and a new entry is a decision.
 var goroutineCode = []string{
-	"gosv/kernel/cpu.NewContext", "gosv/kernel/cpu.(*Context).", "gosv/kernel/cpu.LogTail", "gosv/kernel/cpu.TSCParams", "gosv/kernel/cpu.div128", "gosv/kernel/cpu.Marks",
+	"gosv/kernel/cpu.NewContext", "gosv/kernel/cpu.(*Context).", "gosv/kernel/cpu.LogTail", "gosv/kernel/cpu.LogRaw", "gosv/kernel/cpu.TSCParams", "gosv/kernel/cpu.div128", "gosv/kernel/cpu.Marks",
 	"gosv/kernel/cpu.CopyFromUser", "gosv/kernel/cpu.CopyToUser", "gosv/kernel/cpu.ZeroUser", "gosv/kernel/cpu.LoadUser32", "gosv/kernel/cpu.CASUser32",
 	"gosv/kernel/cpu.Has", "gosv/kernel/cpu.FP", "gosv/kernel/cpu.init",
 	"gosv/kernel/board.ParsePVH", // before the Go runtime: its write barriers are off

@@ -99,3 +99,17 @@ func putd(v uint64) {
 		putc(b[i])
 	}
 }
+
+// LogRaw writes b to the UART as it is; it is a program's output and no part of the log.
+func LogRaw(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), 64) // interrupts are off for this many bytes
+		f := logLock.Lock()
+		for _, c := range b[:n] {
+			putRaw(c)
+		}
+		lastPut = b[n-1]
+		logLock.Unlock(f)
+		b = b[n:]
+	}
+}

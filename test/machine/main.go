@@ -54,6 +54,7 @@ var crashes = map[string]func(){
 	"crash-stack":    func() { crashStack(1) },
 	"crash-map":      crashMap,
 	"idle":           idle,
+	"echo":           echo,
 }
 
 func main() {

@@ -4,12 +4,14 @@ package main
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"gosv/kernel/cpu"
+	"gosv/kernel/dev/serial"
 	"gosv/kernel/goport"
 	"gosv/kernel/wait"
 )
@@ -183,6 +185,29 @@ func testSwitch() {
 		b.Sleep(0)
 	}
 	check(true, "switch: sleep and wake round trip %d ns, %d machine switches", (cpu.Nanotime()-t)/n, goport.Stats.Switches-sw)
+}
+
+// echo sends lines back that come on COM1, until "quit".
+func echo() {
+	p, err := serial.Open(serial.COM1, serial.COM1IRQ)
+	if err != nil {
+		check(false, "echo: %v", err)
+		return
+	}
+	var s wait.Sleeper
+	p.Queue().Add(&wait.Waiter{Mask: wait.Readable, Notify: func(wait.Events) { s.Wake() }})
+	var line []byte
+	b := make([]byte, 100)
+	for !strings.Contains(string(line), "quit") {
+		n, _ := p.Read(b)
+		if n == 0 {
+			s.Sleep(0)
+			continue
+		}
+		p.Write(b[:n])
+		line = append(line, b[:n]...)
+	}
+	check(true, "echo: %d bytes, %d interrupts", len(line), goport.Stats.IRQs)
 }
 
 func idle() {
