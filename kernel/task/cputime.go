@@ -8,8 +8,9 @@ import (
 
 // cpuClock measures a thread's CPU time. The total is exact: it runs from the
 // thread's wake-up to its next sleep or yield. How much of it was the system's
-// is sampled, because two clock readings per system call would cost a fifth of
-// a short one: every 32nd call and page fault is measured and stands for all.
+// is exact for the first system calls and page faults, and sampled after that,
+// because two clock readings per call would cost a fifth of a short one: every
+// 32nd is measured then and stands for all.
 type cpuClock struct {
 	start atomic.Int64 // since when it runs, 0 while it does not
 	total atomic.Int64 // ns until start
@@ -17,7 +18,10 @@ type cpuClock struct {
 	calls uint32
 }
 
-const sampleEvery = 32
+const (
+	exactCalls  = 1024
+	sampleEvery = 32
+)
 
 func (c *cpuClock) running() bool { return c.start.Load() != 0 }
 
@@ -45,14 +49,18 @@ func (c *cpuClock) now() int64 {
 
 func (c *cpuClock) sample() bool {
 	c.calls++
-	return c.calls%sampleEvery == 0
+	return c.calls%sampleEvery == 0 || c.calls <= exactCalls
 }
 
 // measure runs f and counts its time for the system.
 func (c *cpuClock) measure(f func()) {
+	weight := int64(sampleEvery)
+	if c.calls <= exactCalls {
+		weight = 1
+	}
 	before := c.now()
 	f()
-	c.sys.Add((c.now() - before) * sampleEvery)
+	c.sys.Add((c.now() - before) * weight)
 }
 
 // split returns user and system time.

@@ -5,11 +5,11 @@
 //
 // Lock order:
 //
+//	timers.mu           a process's POSIX and interval timers, while they fire too
 //	Table.mu            the tree of processes, and who is in it
 //	  Process.mu        a process's threads, pending signals and masks (Linux's siglock)
 //	    SigHand.mu      signal actions
 //	    wait queues
-//	timers.mu           a process's POSIX and interval timers
 //	futex bucket        (two of them in address order), then mm's locks
 package task
 
