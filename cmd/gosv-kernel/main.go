@@ -57,6 +57,7 @@ func main() {
 		fail(startStatus(err), err)
 	}
 	chart.step("program")
+	go serveControl(devices, console, init)
 	end := init.Wait()
 	console.Flush()
 	report(end)
