@@ -102,13 +102,15 @@ func (p *Process) applyLimits() {
 	p.limits.mu.Lock()
 	tab := p.limits.tab
 	p.limits.mu.Unlock()
-	for _, t := range p.Threads() {
-		memlock := tab[unix.RLIMIT_MEMLOCK].Soft
-		if t.Creds().Has(unix.CAP_IPC_LOCK) {
-			memlock = Infinity
-		}
-		t.MM.SetLimits(tab[unix.RLIMIT_AS].Soft, tab[unix.RLIMIT_STACK].Soft, tab[unix.RLIMIT_DATA].Soft, memlock)
-		t.Files.SetLimit(tab[unix.RLIMIT_NOFILE].Soft)
-		return // threads of a process share both, or set them by themselves
+	threads := p.Threads()
+	if len(threads) == 0 {
+		return
 	}
+	t := threads[0] // threads of a process share both objects, or set them by themselves
+	memlock := tab[unix.RLIMIT_MEMLOCK].Soft
+	if t.Creds().Has(unix.CAP_IPC_LOCK) {
+		memlock = Infinity
+	}
+	t.MM.SetLimits(tab[unix.RLIMIT_AS].Soft, tab[unix.RLIMIT_STACK].Soft, tab[unix.RLIMIT_DATA].Soft, memlock)
+	t.Files.SetLimit(tab[unix.RLIMIT_NOFILE].Soft)
 }
