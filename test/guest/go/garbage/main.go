@@ -3,9 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 )
@@ -21,6 +23,10 @@ func main() {
 		total = megabytes << 20
 	}
 	runtime.GOMAXPROCS(2)
+	// What a mark phase meets as new counts as live, and doubles the next goal: on a machine whose CPUs come and go,
+	// the heap would pass any size. Programs in small containers set a limit, as here.
+	debug.SetMemoryLimit(48 << 20)
+	pattern := bytes.Repeat([]byte("garbage "), 16<<10)
 	const workers = 4
 	var wg sync.WaitGroup
 	sums := make([]uint64, workers)
@@ -33,9 +39,8 @@ func main() {
 			for done, i := int64(0), 0; done < total/workers; i++ {
 				size = (size*1103515245 + 12345) & 0xffff
 				b := make([]byte, 16<<10+size)
-				for j := 0; j < len(b); j += 4096 {
-					b[j] = byte(i)
-				}
+				copy(b, pattern)
+				b[0] = byte(i)
 				if old := keep[i%len(keep)]; old != nil {
 					sums[w] += uint64(old[0])
 				}
