@@ -26,6 +26,7 @@ const (
 	lapicPhys = 0xfee00000
 
 	numVectors = 128
+	vecPIC     = 0x70 // where spurious interrupts of the legacy PICs go
 	vecFirst   = 0x30 // of AllocVector
 )
 
@@ -68,6 +69,24 @@ func apicWrite(reg, v uint32) {
 //go:nosplit
 func EOI() { apicWrite(apicEOI, 0) }
 
+// maskPIC moves the legacy interrupt controllers (Intel 8259A) away from the exceptions and masks all of their lines.
+// It comes before the local APIC is touched: QEMU only takes an interrupt back that is on its way while the firmware's
+// setting of LINT0 stands.
+//
+//go:nosplit
+func maskPIC() {
+	Outb(0x21, 0xff)
+	Outb(0xa1, 0xff)
+	for i := uint16(0); i < 2; i++ {
+		port := uint16(0x20) + i*0x80
+		Outb(port, 0x11)                  // ICW1: four words follow
+		Outb(port+1, uint8(vecPIC+i*8))   // ICW2: the first vector
+		Outb(port+1, uint8(4-uint8(i)*2)) // ICW3: the cascade is line 2
+		Outb(port+1, 1)                   // ICW4: 8086 mode
+		Outb(port+1, 0xff)
+	}
+}
+
 // SetupAPIC enables the local APIC of the CPU that runs it. The boot CPU maps its registers first.
 //
 //go:nosplit
@@ -92,7 +111,7 @@ func SetupAPIC() {
 		c.APICID = Load32(lapic+apicID) >> 24
 	}
 	apicWrite(apicSVR, 0x100|VecSpurious)
-	apicWrite(apicLVT0, 1<<16) // the legacy PIC's line
+	apicWrite(apicLVT0, 1<<16|7<<8) // the legacy PIC's line, masked
 	apicWrite(apicLVTE, 1<<16)
 	apicWrite(apicDivide, 0xb) // divide by 1
 	if tscDeadline != 0 {
@@ -128,7 +147,7 @@ func SendIPI(c *CPU) { sendICR(c.APICID, 0x4000|VecIPI) }
 func AllocVector() uint32 {
 	f := vectorLock.Lock()
 	v := nextVector
-	if v < VecSpurious {
+	if v < vecPIC {
 		nextVector++
 	} else {
 		v = 0

@@ -117,8 +117,6 @@ func setTSCRate(mul uint64) {
 //
 //go:nosplit
 func SetupClock() {
-	Outb(0x21, 0xff) // mask the legacy PICs
-	Outb(0xa1, 0xff)
 	apicMul = 1 << 32 // KVM and QEMU count nanoseconds
 	switch {
 	case hyper == hyperKVM && kvmClock():

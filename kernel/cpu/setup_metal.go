@@ -63,6 +63,7 @@ func Setup(i uint32) {
 	c.Stack = (base + machStack) &^ 15
 	setupTables(c, base)
 	if i == 0 {
+		maskPIC()
 		detect()
 		setupIDT()
 	}

@@ -6,6 +6,10 @@ import (
 	"gosv/kernel/cpu"
 )
 
+// noVector is the error code of the general protection fault as which QEMU delivers an interrupt of the legacy PIC that
+// was masked on its way to the CPU: vector -1, times 16, plus 2.
+const noVector = 0xfffffff2
+
 // trapKernel handles a trap taken in ring 0. fp is the vector state of the interrupted code. A non-zero result makes the
 // trap entry save the thread and call preempted.
 //
@@ -25,6 +29,9 @@ func trapKernel(f *cpu.Regs, fp uintptr) uint64 {
 			f.IP = ip
 			return 0
 		}
+	}
+	if f.Vec == cpu.VecGP && uint32(f.Err) == noVector && f.Flags&cpu.FlagIF != 0 {
+		return 0
 	}
 	// A fault of the Go program itself becomes a signal; in the machine layer it ends the machine.
 	if c.Cur == 0 || f.Flags&cpu.FlagIF == 0 {
