@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 
+	"gosv/abi/boot"
 	"gosv/host/accel"
 )
 
@@ -18,6 +19,7 @@ type Machine struct {
 	Kernel      string // path of the kernel's ELF file
 	Image       string // path of the image; "" for none
 	CommandLine string // boot.Config as text
+	Networks    []Network
 }
 
 // Streams are the ends of a machine's streams on the host.
@@ -44,6 +46,11 @@ type Process interface {
 	Wait() Exit
 	// Kill ends the machine at once.
 	Kill()
+	// PID is the hypervisor's process.
+	PID() int
+	// Control sends a request to the kernel. It does not wait, and a machine
+	// that does not read its requests is an error.
+	Control(boot.Request) error
 	// Pause stops all of the machine, or lets it go on.
 	Pause(bool)
 }

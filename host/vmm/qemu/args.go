@@ -3,7 +3,8 @@
 // The program's streams are virtio-serial ports, whose back ends are pipes to this process: bytes pass as they are,
 // and QEMU stops taking the guest's data while a pipe is full. Standard input is a port of its own, since QEMU closes
 // a port at the end of its input and then discards what the guest writes to it. The first serial line is the kernel's
-// log.
+// log. Requests to the kernel go through the device's port 0, which QEMU keeps for a console: a port that the guest has
+// queues for anyway.
 package qemu
 
 import (
@@ -33,14 +34,20 @@ const (
 )
 
 // files are where the back ends of a machine's streams are.
-type files struct{ stdout, stderr, log string }
+type files struct {
+	stdout, stderr, log string
+	control             string  // a character device; "" for none
+	taps                [][]int // by network interface
+}
 
 var (
 	// terminal is for a command that a person pastes: the log goes with standard error.
-	terminal = files{"/dev/stdout", "/dev/stderr", "/dev/stderr"}
-	// inherited are the descriptors that Start gives to QEMU.
-	inherited = files{"/proc/self/fd/3", "/proc/self/fd/4", "/proc/self/fd/5"}
+	terminal = files{stdout: "/dev/stdout", stderr: "/dev/stderr", log: "/dev/stderr"}
+	// inherited are the descriptors that Start gives to QEMU, and firstTap those after them.
+	inherited = files{stdout: "/proc/self/fd/3", stderr: "/proc/self/fd/4", log: "/proc/self/fd/5", control: "socket,id=control,fd=6"}
 )
+
+const firstTap = 7
 
 // InMemory tells whether an image of a size is handed over in memory.
 func InMemory(image, memory int64) bool { return image <= maxInitrd && image <= memory/4 }
@@ -113,10 +120,25 @@ func args(m vmm.Machine, f files) ([]string, error) {
 		"-chardev", "file,id=log,path="+f.log, "-serial", "chardev:log",
 		"-device", "virtio-serial-"+bus,
 		"-chardev", "stdio,id=stdin,signal=off", "-chardev", "file,id=stdout,path="+f.stdout, "-chardev", "file,id=stderr,path="+f.stderr)
+	if f.control != "" {
+		a = append(a, "-chardev", f.control, "-device", "virtconsole,nr=0,chardev=control,name="+boot.PortControl)
+	}
 	port("stdin", boot.PortStdin)
 	port("stdout", boot.PortStdio)
 	port("stderr", boot.PortStderr)
-	return append(a, "-device", "virtio-rng-"+bus), nil
+	a = append(a, "-device", "virtio-rng-"+bus)
+	for i := range m.Networks {
+		var taps []int
+		if i < len(f.taps) {
+			taps = f.taps[i]
+		}
+		n, err := networkArgs(m, i, taps)
+		if err != nil {
+			return nil, err
+		}
+		a = append(a, n...)
+	}
+	return a, nil
 }
 
 // memorySize writes a number of bytes as QEMU reads it.

@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ func TestCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	fakeDevices(t, dir, map[string]string{"one": "0x1002", "many": "0x1102"})
 	base := vmm.Machine{Type: "microvm", Accel: accel.TCG, Memory: 128 << 20, CPUs: 1, Kernel: "/k.elf", Image: small, CommandLine: `-- /bin/echo "a b"`}
 	for name, change := range map[string]func(*vmm.Machine){
 		"microvm":      func(*vmm.Machine) {},
@@ -35,6 +37,21 @@ func TestCommand(t *testing.T) {
 		"pc-kvm":       func(m *vmm.Machine) { m.Type, m.Accel, m.Image = "pc", accel.KVM, large },
 		"no-image":     func(m *vmm.Machine) { m.Image, m.Memory, m.CommandLine = "", 6<<20+4096, "" },
 		"small-memory": func(m *vmm.Machine) { m.Memory = 3 << 20 },
+		"net-user": func(m *vmm.Machine) {
+			m.Networks = []vmm.Network{{Kind: "user", Publish: []vmm.Publish{{HostPort: 8080, GuestPort: 80},
+				{Addr: netip.MustParseAddr("127.0.0.1"), HostPort: 5353, GuestPort: 53, UDP: true}}}}
+		},
+		"net-user-q35": func(m *vmm.Machine) {
+			m.Type = "q35"
+			m.Networks = []vmm.Network{{Kind: "user", MAC: "52:54:00:00:00:01", Guest: netip.MustParsePrefix("192.168.7.2/28"),
+				Publish: []vmm.Publish{{HostPort: 1, GuestPort: 2}}}}
+		},
+		"net-tap": func(m *vmm.Machine) {
+			m.CPUs, m.Networks = 4, []vmm.Network{{Kind: "tap", Device: "one"}, {Kind: "tap", Device: "many"}, {Kind: "bridge", Device: "br0"}}
+		},
+		"net-tap-pc-kvm": func(m *vmm.Machine) {
+			m.Type, m.Accel, m.CPUs, m.Networks = "pc", accel.KVM, 2, []vmm.Network{{Kind: "tap", Device: "many"}}
+		},
 	} {
 		m := base
 		change(&m)
@@ -57,6 +74,53 @@ func TestCommand(t *testing.T) {
 		}
 		if text != string(want) {
 			t.Errorf("%s: the command is\n%s\nnot, as in %s,\n%s", name, text, golden, want)
+		}
+	}
+}
+
+// fakeDevices makes tap interfaces with their flags, and vhost.
+func fakeDevices(t *testing.T, dir string, taps map[string]string) {
+	t.Helper()
+	oldNet, oldVhost := sysClassNet, vhostDevice
+	t.Cleanup(func() { sysClassNet, vhostDevice = oldNet, oldVhost })
+	sysClassNet, vhostDevice = dir+"/net/", filepath.Join(dir, "vhost")
+	if err := os.WriteFile(vhostDevice, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, flags := range taps {
+		if err := errors.Join(os.MkdirAll(sysClassNet+name, 0o700), os.WriteFile(sysClassNet+name+"/tun_flags", []byte(flags+"\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestInheritedTaps gives QEMU descriptors of a bridge's interfaces.
+func TestInheritedTaps(t *testing.T) {
+	m := vmm.Machine{Type: "q35", CPUs: 2, Memory: 64 << 20, Networks: []vmm.Network{{Kind: "user"}, {Kind: "bridge", Device: "b"}}}
+	for taps, want := range map[string]string{"7": "tap,id=net1,fd=7", "7:8": "tap,id=net1,fds=7:8"} {
+		f := inherited
+		f.taps = [][]int{nil, make([]int, len(taps)/2+1)}
+		for i := range f.taps[1] {
+			f.taps[1][i] = firstTap + i
+		}
+		a, err := args(m, f)
+		if err != nil || !slices.Contains(a, want) {
+			t.Errorf("%q, %v: no %s", a, err, want)
+		}
+	}
+}
+
+func TestNetworkErrors(t *testing.T) {
+	fakeDevices(t, t.TempDir(), nil)
+	for want, n := range map[string]vmm.Network{
+		"there is no interface t; make it: ip tuntap add": {Kind: "tap", Device: "t"},
+		"there is no bridge b; make it: ip link add":      {Kind: "bridge", Device: "b"},
+		"publishes on IPv4 addresses only":                {Kind: "user", Publish: []vmm.Publish{{Addr: netip.MustParseAddr("::1"), HostPort: 1, GuestPort: 1}}},
+		"29 bits at most":                                 {Kind: "user", Guest: netip.MustParsePrefix("10.0.0.1/30")},
+	} {
+		_, err := QEMU{Path: "/bin/false"}.Start(vmm.Machine{Type: "pc", CPUs: 1, Networks: []vmm.Network{n}}, vmm.Streams{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", n, err, want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gosv/abi/boot"
 	"gosv/host/vmm"
 )
 
@@ -79,12 +80,13 @@ func (q QEMU) Command(m vmm.Machine) ([]string, error) {
 }
 
 type process struct {
-	cmd    *exec.Cmd
-	done   chan struct{} // closed when QEMU has ended
-	err    error         // of QEMU, after done
-	copies sync.WaitGroup
-	lost   chan error // what drain could not write; room for one
-	said   lastBytes
+	cmd     *exec.Cmd
+	done    chan struct{} // closed when QEMU has ended
+	err     error         // of QEMU, after done
+	copies  sync.WaitGroup
+	lost    chan error // what drain could not write; room for one
+	said    lastBytes
+	control *os.File
 }
 
 // Start implements vmm.VMM.
@@ -93,8 +95,7 @@ func (q QEMU) Start(m vmm.Machine, s vmm.Streams) (vmm.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := args(m, inherited)
-	if err != nil {
+	if err := checkDevices(m.Networks); err != nil {
 		return nil, err
 	}
 	var open []*os.File // to close on failure, and QEMU's ends after the start
@@ -111,19 +112,44 @@ func (q QEMU) Start(m vmm.Machine, s vmm.Streams) (vmm.Process, error) {
 		}
 		return r, w, err
 	}
+	give := inherited
+	var taps []*os.File
+	for _, n := range m.Networks {
+		var fds []int
+		if n.Kind == vmm.NetworkBridge {
+			list, err := openTaps(n.Device, tapQueues(m))
+			if err != nil {
+				closeAll(open)
+				return nil, err
+			}
+			open = append(open, list...)
+			for _, f := range list {
+				fds = append(fds, firstTap+len(taps))
+				taps = append(taps, f)
+			}
+		}
+		give.taps = append(give.taps, fds)
+	}
+	a, err := args(m, give)
+	if err != nil {
+		closeAll(open)
+		return nil, err
+	}
 	inR, inW, err1 := pipe()
 	outR, outW, err2 := pipe()
 	errR, errW, err3 := pipe()
 	logR, logW, err4 := pipe()
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	control, controlQEMU, err5 := socketPair()
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		closeAll(open)
 		return nil, err
 	}
-	p := &process{done: make(chan struct{}), lost: make(chan error, 1)}
+	open = append(open, control, controlQEMU)
+	p := &process{done: make(chan struct{}), lost: make(chan error, 1), control: control}
 	p.cmd = exec.Command(path, a...)
 	p.cmd.Stdin = inR
 	p.cmd.Stderr = &p.said
-	p.cmd.ExtraFiles = []*os.File{outW, errW, logW}
+	p.cmd.ExtraFiles = append([]*os.File{outW, errW, logW, controlQEMU}, taps...)
 	// Not in this process's group, so that the terminal's signals reach this process alone.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 
@@ -142,7 +168,7 @@ func (q QEMU) Start(m vmm.Machine, s vmm.Streams) (vmm.Process, error) {
 		closeAll(open)
 		return nil, fmt.Errorf("starting QEMU: %w", err)
 	}
-	closeAll([]*os.File{inR, outW, errW, logW})
+	closeAll(append([]*os.File{inR, outW, errW, logW, controlQEMU}, taps...))
 	go feed(inW, s.Stdin)
 	p.copies.Add(3)
 	go p.drain(outR, s.Stdout)
@@ -196,10 +222,36 @@ func (p *process) lines(r *os.File, f func(string)) {
 	}
 }
 
+// socketPair gives our end and QEMU's of the control port.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control"), nil
+}
+
+// PID implements vmm.Process.
+func (p *process) PID() int { return p.cmd.Process.Pid }
+
+// Control implements vmm.Process. What the guest has not read yet waits in the
+// socket.
+func (p *process) Control(r boot.Request) error {
+	c, err := p.control.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := c.Control(func(fd uintptr) {
+		err = unix.Sendto(int(fd), []byte(r.Format()+"\n"), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	})
+	return errors.Join(err, cerr)
+}
+
 // Wait implements vmm.Process.
 func (p *process) Wait() vmm.Exit {
 	<-p.done
 	p.copies.Wait()
+	p.control.Close()
 	e := vmm.Exit{Said: p.said.String(), Err: p.err}
 	select {
 	case e.Lost = <-p.lost:
