@@ -32,7 +32,7 @@ func (fake) command(machine) ([]string, error) { return nil, nil }
 func TestRow(t *testing.T) {
 	all := []*results{{system: fake{}, values: map[string][]float64{"x": {3, 1, 2}}}, {system: fake{}, values: map[string][]float64{"x": {4, 4}}}}
 	row, missed := figure{name: "x", title: "T", unit: "ns", share: 0.4, close: "work"}.row(all)
-	if row != "| T | ns | 2.00 | 4.00 | 0.50 | 0.4 x Linux | missed |\n" || !strings.Contains(missed, "25 % over. What would close it: work.") {
+	if row != "| T | ns | 2 | 4 | 0.50 | 0.4 x Linux | missed |\n" || !strings.Contains(missed, "25 % over. What would close it: work.") {
 		t.Errorf("%q %q", row, missed)
 	}
 	row, missed = figure{name: "x", title: "T", unit: "ns", most: 2}.row(all)

@@ -22,6 +22,7 @@ type options struct {
 	idle  time.Duration // how long to watch an idle guest
 	accel accel.Kind
 	work  string // folder for what is built and downloaded
+	file  string // the kernel
 }
 
 // results are the figures of one system, by name.
@@ -60,6 +61,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 5, "boots per figure")
 	flag.IntVar(&o.rows, "rows", 3, "runs of the micro benchmark")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long to watch an idle guest")
+	flag.StringVar(&o.file, "kernel", "bin/gosv-kernel.elf", "the gosv kernel to measure")
 	flag.StringVar(&o.work, "work", "build/bench", "folder for programs, images and the Debian kernel")
 	flag.Parse()
 	if err := run(o, accel.Kind(*wish)); err != nil {
@@ -120,5 +122,5 @@ func run(o options, wish accel.Kind) error {
 
 // host describes this machine in a line.
 func host() string {
-	return fmt.Sprintf("%s, %d CPUs, %s", cpuName(), runtime.NumCPU(), qemuVersion())
+	return fmt.Sprintf("%s, %d CPUs, QEMU %s", cpuName(), runtime.NumCPU(), qemuVersion())
 }

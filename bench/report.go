@@ -154,6 +154,8 @@ func (f figure) row(all []*results) (row, missed string) {
 // number prints three digits that count.
 func number(v float64) string {
 	switch a := math.Abs(v); {
+	case v == math.Trunc(v) && a < 1e6:
+		return fmt.Sprintf("%.0f", v)
 	case a >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case a >= 10:

@@ -59,7 +59,7 @@ type gosv struct {
 }
 
 func newGosv(o options, programs map[string]string) (*gosv, error) {
-	g := &gosv{o: o, file: "bin/gosv-kernel.elf", program: programs, images: map[string]string{}}
+	g := &gosv{o: o, file: o.file, program: programs, images: map[string]string{}}
 	if _, err := os.Stat(g.file); err != nil {
 		return nil, fmt.Errorf("%s is missing: make build", g.file)
 	}
