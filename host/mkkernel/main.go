@@ -54,8 +54,12 @@ func run(out, pkg string, keep, check bool) error {
 	if err != nil {
 		return err
 	}
+	modfile, err := replaceStack(dir)
+	if err != nil {
+		return err
+	}
 	linked := filepath.Join(dir, "kernel.go.elf")
-	if err := link(overlay, linked, pkg, keep || check); err != nil {
+	if err := link(overlay, modfile, linked, pkg, keep || check); err != nil {
 		return err
 	}
 	if check {
@@ -85,12 +89,12 @@ func run(out, pkg string, keep, check bool) error {
 }
 
 // link runs go build. The result does not depend on where it runs.
-func link(overlay, out, pkg string, symbols bool) error {
+func link(overlay, modfile, out, pkg string, symbols bool) error {
 	ldflags := fmt.Sprintf("-T -%#x -buildid=", -(kernelBase + textPhys - 1<<64))
 	if !symbols {
 		ldflags += " -s -w"
 	}
-	args := []string{"build", "-tags", "metal", "-overlay", overlay, "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", out}
+	args := []string{"build", "-tags", "metal", "-overlay", overlay, "-modfile", modfile, "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", out}
 	for _, p := range machineLayer {
 		args = append(args, "-gcflags="+p+"=-B")
 	}

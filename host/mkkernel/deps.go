@@ -1,0 +1,138 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// stackModule is the TCP/IP stack. It is written for a process that can be saved and restored on a host; what it brings
+// for that is left out of the kernel: half of its size, and most of its start-up time.
+const stackModule = "gvisor.dev/gvisor"
+
+var (
+	//go:embed deps/log.go.txt
+	stackLog string
+	//go:embed deps/rand.go.txt
+	stackRand string
+)
+
+// packageClause is the head of a Go file, with its build constraints.
+var packageClause = regexp.MustCompile(`(?s)\A.*?\npackage \w+\n`)
+
+// sha is a hash without the standard library's FIPS 140 module.
+const sha = "\"gosv/kernel/random/sha256\""
+
+// edits are changes of single lines, which must be there exactly as often as said.
+var edits = []struct {
+	name, old, new string
+	count          int
+}{
+	{"pkg/tcpip/tcpip.go", "\t\"net\"\n", "", 1},
+	{"pkg/tcpip/tcpip.go", "make(net.HardwareAddr, ", "make([]byte, ", 1},
+	{"pkg/tcpip/header/ipv6.go", "\"crypto/sha256\"", sha, 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\"crypto/sha256\"", sha, 1},
+	{"pkg/tcpip/transport/tcp/protocol.go", "\"crypto/sha256\"", sha, 1},
+	{"pkg/tcpip/transport/tcp/accept.go", "\"crypto/sha1\"", "sha1 " + sha, 1}, // keys of SYN cookies
+}
+
+// stackParts are the folders of the module that are taken.
+var stackParts = []string{"atomicbitops", "bits", "buffer", "context", "gohacks", "linewriter", "log", "rand", "refs", "sleep",
+	"state", "sync", "tcpip", "waiter"}
+
+// replaceStack makes a copy of the module in dir, with its files changed as above, and a copy of go.mod that replaces the
+// original by it: the go command lets no overlay change its module cache. It returns the copy's name, for go build -modfile.
+func replaceStack(dir string) (modfile string, err error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}\n{{.GoMod}}", stackModule).Output()
+	if err != nil {
+		return "", fmt.Errorf("go list -m %s: %w", stackModule, err)
+	}
+	from, gomod, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	to := filepath.Join(dir, "stack")
+	put := func(rel, text string) error { return os.WriteFile(filepath.Join(to, rel), []byte(text), 0o644) }
+	if err := os.MkdirAll(filepath.Join(to, "pkg"), 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Symlink(gomod, filepath.Join(to, "go.mod")); err != nil {
+		return "", err
+	}
+
+	saved, edited := 0, 0
+	for _, part := range stackParts {
+		err := filepath.WalkDir(filepath.Join(from, "pkg", part), func(name string, d os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(from, name)
+			if err != nil || strings.HasSuffix(name, "_test.go") {
+				return err
+			}
+			if d.IsDir() {
+				return os.Mkdir(filepath.Join(to, rel), 0o755)
+			}
+			read := func() (string, error) {
+				b, err := os.ReadFile(name)
+				return string(b), err
+			}
+			switch {
+			case strings.HasSuffix(rel, "_state_autogen.go"):
+				// Methods and registrations of every type, which a generator wrote.
+				saved++
+				text, err := read()
+				if err != nil {
+					return err
+				}
+				return put(rel, packageClause.FindString(text))
+			case rel == "pkg/log/log.go":
+				return put(rel, stackLog)
+			case filepath.Dir(rel) == "pkg/log":
+				return nil
+			case rel == "pkg/rand/rand_linux.go":
+				return put(rel, stackRand)
+			}
+			changed := ""
+			for _, e := range edits {
+				if e.name != rel {
+					continue
+				}
+				if changed == "" {
+					if changed, err = read(); err != nil {
+						return err
+					}
+				}
+				if n := strings.Count(changed, e.old); n != e.count {
+					return fmt.Errorf("%s has %q %d times, want %d: this release needs a look at mkkernel", name, e.old, n, e.count)
+				}
+				changed = strings.ReplaceAll(changed, e.old, e.new)
+				edited++
+			}
+			if changed != "" {
+				return put(rel, changed)
+			}
+			return os.Symlink(name, filepath.Join(to, rel))
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	if saved < 20 || edited != len(edits) {
+		return "", fmt.Errorf("%s has %d files for save and restore, and %d of %d edits: this release needs a look at mkkernel",
+			stackModule, saved, edited, len(edits))
+	}
+
+	modfile = filepath.Join(dir, "go.mod")
+	for name, extra := range map[string]string{"go.mod": "\nreplace " + stackModule + " => " + to + "\n", "go.sum": ""} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), append(b, extra...), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return modfile, nil
+}
