@@ -38,6 +38,7 @@ guest: build ## programs in the guest: conformance, boots, Debian's programs
 
 lint: ## gofmt, go vet, staticcheck
 	@sh test/lint.sh
+	@$(TOOLENV) $(GO) run ./host/mkkernel -lint
 
 bench: build ## measure gosv and Debian's cloud kernel side by side, into docs/benchmarks.md
 	@sh test/setup.sh

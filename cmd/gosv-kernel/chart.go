@@ -12,11 +12,8 @@ import (
 // the kernel's first instruction.
 type chart struct {
 	on   bool
-	main int64 // when main began
-	said bool
+	said bool // the machine layer's steps
 }
-
-func newChart() *chart { return &chart{main: cpu.Nanotime()} }
 
 func (c *chart) step(name string) {
 	if !c.on {
@@ -24,7 +21,9 @@ func (c *chart) step(name string) {
 	}
 	if !c.said {
 		c.said = true
-		line("runtime", c.main)
+		for name, at := range cpu.Marks {
+			line(name, at)
+		}
 	}
 	line(name, cpu.Nanotime())
 }

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"gosv/abi/boot"
 	"gosv/kernel/board"
 	"gosv/kernel/cpu"
+	"gosv/kernel/dev/serial"
 	"gosv/kernel/dev/virtio"
 	"gosv/kernel/dev/virtio/blk"
 	"gosv/kernel/dev/virtio/console"
@@ -15,7 +17,6 @@ import (
 	"gosv/kernel/dev/virtio/rng"
 	"gosv/kernel/task"
 	"gosv/kernel/tty"
-	"gosv/kernel/wait"
 )
 
 // devices are the drivers of this machine's devices.
@@ -61,7 +62,7 @@ func probeDevices(config boot.Config) *devices {
 
 // newConsole makes the program's standard streams of the virtio-console ports,
 // or of COM1 on a machine without them.
-func newConsole(config boot.Config, d *devices) *tty.Console {
+func newConsole(config boot.Config, d *devices) (*tty.Console, error) {
 	var o tty.Options
 	for _, word := range config.Options {
 		if v, ok := strings.CutPrefix(word, "tty="); ok {
@@ -69,26 +70,15 @@ func newConsole(config boot.Config, d *devices) *tty.Console {
 		}
 	}
 	if d.console == nil {
-		p := new(logPort)
-		return tty.NewConsole(p, p, p, o, signalGroup)
+		p, err := serial.Open(serial.COM1, serial.COM1IRQ)
+		if err != nil {
+			return nil, errors.New("neither a virtio console nor a serial port: " + err.Error())
+		}
+		return tty.NewConsole(p, p, p, o, signalGroup), nil
 	}
 	in, out, err := d.console.Port(boot.PortStdin), d.console.Port(boot.PortStdio), d.console.Port(boot.PortStderr)
-	return tty.NewConsole(in, out, err, o, signalGroup)
+	return tty.NewConsole(in, out, err, o, signalGroup), nil
 }
-
-// logPort is the output of a machine that has only COM1. It has no input: COM1
-// belongs to the kernel's log.
-type logPort struct{ queue wait.Queue }
-
-func (*logPort) Read([]byte) (n int, eof bool) { return 0, true }
-func (*logPort) Buffered() int                 { return 0 }
-func (*logPort) Write(p []byte) int {
-	cpu.Log(string(p))
-	return len(p)
-}
-func (*logPort) Readiness() wait.Events { return wait.Readable | wait.Writable | wait.Hup }
-func (p *logPort) Queue() *wait.Queue   { return &p.queue }
-func (*logPort) Flush()                 {}
 
 // signalGroup is what the terminal calls for Ctrl-C and its like. Group 0, that of a terminal whose foreground group
 // nobody has set, is the first process's.

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	chart := newChart()
+	var chart chart
 	config, err := boot.Parse(board.Info.Cmdline)
 	if err != nil {
 		fail(boot.StatusError, err)
@@ -38,7 +38,10 @@ func main() {
 	if err != nil {
 		fail(boot.StatusError, err)
 	}
-	console := newConsole(config, devices)
+	console, err := newConsole(config, devices)
+	if err != nil {
+		fail(boot.StatusError, err)
+	}
 	if err := mountSystem(config, console); err != nil {
 		fail(boot.StatusError, err)
 	}

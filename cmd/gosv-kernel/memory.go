@@ -27,6 +27,7 @@ func limitMemory() {
 	}
 	debug.SetGCPercent(percent)
 	debug.SetMemoryLimit(int64(board.Info.Total / 2))
+	debug.SetMaxStack(1 * mib) // runaway recursion of the kernel ends in a report, not in lack of memory
 	mm.SetCollect(func() {
 		runtime.GC()
 		debug.FreeOSMemory()
