@@ -106,7 +106,7 @@ type linux struct {
 func newLinux(o options, programs map[string]string) (*linux, error) {
 	l := &linux{o: o, initrd: map[string]string{}}
 	if err := l.fetch(filepath.Join(o.work, "linux")); err != nil {
-		return nil, fmt.Errorf("Debian's cloud kernel: %w", err) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("the cloud kernel of Debian: %w", err)
 	}
 	for name, path := range programs {
 		b, err := os.ReadFile(path)
