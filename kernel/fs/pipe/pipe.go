@@ -28,6 +28,9 @@ const (
 // A Pipe is the queue between its ends.
 type Pipe struct {
 	queue wait.Queue
+	// anonymous pipes have no name: opening an end again, through /proc/self/fd,
+	// waits for nobody.
+	anonymous bool
 
 	// mu guards what follows.
 	mu      sync.Mutex
@@ -85,6 +88,9 @@ func (p *Pipe) open(kind int) *end {
 	}
 	if kind == reads {
 		e.peerOpens = p.writerOpens
+		if p.anonymous {
+			e.peerOpens = anonymousPeer
+		}
 	} else {
 		e.peerOpens = p.readerOpens
 	}
@@ -99,7 +105,7 @@ func (p *Pipe) OpenEnd(flags uint32) (vfs.FileImpl, error) {
 	case unix.O_RDONLY:
 		return p.open(reads), nil
 	case unix.O_WRONLY:
-		if flags&unix.O_NONBLOCK != 0 {
+		if flags&unix.O_NONBLOCK != 0 && !p.anonymous {
 			p.mu.Lock()
 			none := p.readers == 0
 			p.mu.Unlock()
@@ -117,7 +123,7 @@ func (p *Pipe) OpenEnd(flags uint32) (vfs.FileImpl, error) {
 // WaitPeer implements vfs.FIFO.
 func (p *Pipe) WaitPeer(s *wait.Sleeper, impl vfs.FileImpl, flags uint32) error {
 	e, ok := impl.(*end)
-	if !ok || flags&unix.O_NONBLOCK != 0 || e.kind == reads|writes || s == nil {
+	if !ok || p.anonymous || flags&unix.O_NONBLOCK != 0 || e.kind == reads|writes || s == nil {
 		return nil
 	}
 	return vfs.WaitUntil(s, &p.queue, wait.Readable|wait.Writable, func() bool {
@@ -388,14 +394,13 @@ func (n *inode) SetAttr(a *vfs.SetAttr) error {
 // New makes an anonymous pipe: pipe2(2) with O_NONBLOCK and O_DIRECT.
 func New(c *vfs.Creds, flags uint32) (r, w *vfs.File) {
 	p := NewPipe()
+	p.anonymous = true
 	n := &inode{ino: 1 + lastIno.Add(1), uid: c.FSUID, gid: c.FSGID, made: vfs.Now()}
 	n.mode.Store(0o600)
 	n.Extra().SetFIFO(p)
 	name := "pipe:[" + strconv.FormatUint(n.ino, 10) + "]"
 	flags &= unix.O_NONBLOCK | unix.O_DIRECT
-	re := p.open(reads)
-	re.peerOpens = anonymousPeer
-	r = vfs.NewInodeFile(re, n, name, unix.O_RDONLY|flags)
+	r = vfs.NewInodeFile(p.open(reads), n, name, unix.O_RDONLY|flags)
 	w = vfs.NewInodeFile(p.open(writes), n, name, unix.O_WRONLY|flags)
 	return r, w
 }
