@@ -93,6 +93,10 @@ func ready(t *thread) {
 		dropDeadline(t)
 	}
 	self := cpu.This()
+	if t.allowed != 0 {
+		readyPinned(t, self)
+		return
+	}
 	target := -1
 	if sched.idle != 0 {
 		if last := t.cpu & (cpu.MaxCPUs - 1); sched.cpus[last].idle != 0 {
@@ -265,7 +269,9 @@ func schedule(c *cpu.CPU) {
 func steal(q *cpuSched) *thread {
 	for i := 0; i < cpu.NumCPU() && i < cpu.MaxCPUs; i++ {
 		if o := &sched.cpus[i]; o != q && o.head != 0 {
-			return o.dequeue()
+			if t := o.takeFor(q.index()); t != nil {
+				return t
+			}
 		}
 	}
 	return nil

@@ -56,6 +56,8 @@ func syscallMain() {
 		schedule(c)
 	case 24: // sched_yield
 		yield(c)
+	case callAffinity:
+		setAffinity(c, t, r.DI)
 	case 0: // read
 		if r.DI == fdEvent {
 			r.AX = 8

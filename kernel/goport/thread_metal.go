@@ -24,6 +24,7 @@ type thread struct {
 	timeNext uint32 // in its CPU's list of deadlines
 	futex    uintptr
 	deadline int64
+	allowed  uint64 // CPUs on which it may run, 0: all
 }
 
 const (
@@ -102,7 +103,7 @@ func newThread(parent *thread, stack, tls uint64) uint64 {
 	t.Pending = 0
 	t.SigMask = parent.SigMask
 	t.altSP, t.altSize = 0, 0
-	t.futex, t.deadline = 0, 0
+	t.futex, t.deadline, t.allowed = 0, 0, 0
 	t.cpu = parent.cpu
 	ready(t)
 	unlock(&sched.lock)

@@ -3,6 +3,8 @@ package task
 import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
+	"gosv/kernel/goport"
+
 	"gosv/kernel/mm"
 )
 
@@ -28,7 +30,28 @@ func (t *Thread) SetAffinity(mask uint64) bool {
 		return false
 	}
 	t.affinity.Store(mask)
+	t.work.Or(workPin)
+	t.Ctx.Kick()
 	return true
+}
+
+// pin makes the thread's goroutine follow the affinity mask.
+func (t *Thread) pin() {
+	mask := t.affinity.Load()
+	if mask == allCPUs() {
+		mask = 0
+	}
+	if mask == t.pinned {
+		return
+	}
+	if t.pinned != 0 {
+		goport.Pin(0)
+	}
+	if mask != 0 {
+		t.Ctx.Release()
+		goport.Pin(mask)
+	}
+	t.pinned = mask
 }
 
 // Nice is the nice value, -20 to 19.

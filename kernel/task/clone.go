@@ -123,7 +123,10 @@ func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
 	c.init()
 	c.creds.Store(t.creds.Load())
 	c.comm.Store(t.comm.Load())
-	c.affinity.Store(t.affinity.Load())
+	if mask := t.affinity.Load(); mask != allCPUs() {
+		c.affinity.Store(mask)
+		c.work.Or(workPin)
+	}
 	c.nice.Store(t.nice.Load())
 	c.timerSlack.Store(t.timerSlack.Load())
 	c.policy.Store(t.policy.Load())

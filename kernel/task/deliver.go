@@ -39,6 +39,9 @@ func (t *Thread) handleWork() bool {
 			return false
 		case w&workStop != 0:
 			t.stayStopped()
+		case w&workPin != 0:
+			t.work.And(^uint32(workPin))
+			t.pin()
 		case w&workMask != 0 && !t.wasInterrupted():
 			t.restoreMask() // the call ended by itself: back to its mask before signals are looked at
 		case w&workSignal != 0:

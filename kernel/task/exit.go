@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
+	"gosv/kernel/goport"
 	"gosv/kernel/wait"
 )
 
@@ -64,6 +65,10 @@ func (t *Thread) exit() {
 		t.clearTID = 0
 	}
 	t.endVfork()
+	if t.pinned != 0 {
+		goport.Pin(0)
+		t.pinned = 0
+	}
 	t.clock.pause()
 	t.Ctx.Release()
 	_, rss := t.MM.Usage()

@@ -57,6 +57,7 @@ type Thread struct {
 	robustList uint64 // set_robust_list(2)
 	piWaited   atomic.Bool
 	affinity   atomic.Uint64
+	pinned     uint64 // what the goroutine was pinned to; 0 is everything
 	nice       atomic.Int32
 	policy     atomic.Uint64 // scheduling policy, and the priority above bit 32
 	timerSlack atomic.Uint64
@@ -84,6 +85,7 @@ const (
 	workExit               // the thread must end: exit_group, exec in another thread
 	workStop               // the group is stopped
 	workMask               // a saved signal mask is to be restored
+	workPin                // the CPU affinity has changed
 )
 
 // A Process is a thread group.
