@@ -8,6 +8,7 @@ import (
 
 	"gosv/abi/linux"
 	"gosv/kernel/mm"
+	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -118,7 +119,11 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 	}
 	if err = o.CheckUser(); err == nil {
 		var n int64
-		n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
+		if s, e := socket.Of(f); e == nil && off == current {
+			n, err = readSocket(t, f, s, &o.Buf, flags)
+		} else {
+			n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
+		}
 		f.Release()
 		o.free()
 		return uint64(n), err
@@ -146,6 +151,12 @@ func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (ui
 	}
 	var n int64
 	if err = o.CheckUser(); err == nil {
+		if s, e := socket.Of(f); e == nil && off == current {
+			n, err = writeSocket(t, f, s, &o.Buf, flags)
+			f.Release()
+			o.free()
+			return uint64(n), err // its signal is sent already
+		}
 		n, err = f.WriteOpts(&t.Sleeper, &o.Buf, off, flags)
 	} else if !f.Writable() {
 		err = unix.EBADF

@@ -11,21 +11,6 @@ var missingRows = []Row{
 	{AMD64: 29, ARM64: 194, Name: "shmget", Level: None, Note: "no System V shared memory yet"},
 	{AMD64: 30, ARM64: 196, Name: "shmat", Level: None, Note: "no System V shared memory yet"},
 	{AMD64: 31, ARM64: 195, Name: "shmctl", Level: None, Note: "no System V shared memory yet"},
-	{AMD64: 41, ARM64: 198, Name: "socket", Fn: sysNoSocketFamily, Level: None, Note: "EAFNOSUPPORT: there are no sockets yet"},
-	{AMD64: 42, ARM64: 203, Name: "connect", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 43, ARM64: 202, Name: "accept", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 44, ARM64: 206, Name: "sendto", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 45, ARM64: 207, Name: "recvfrom", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 46, ARM64: 211, Name: "sendmsg", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 47, ARM64: 212, Name: "recvmsg", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 48, ARM64: 210, Name: "shutdown", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 49, ARM64: 200, Name: "bind", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 50, ARM64: 201, Name: "listen", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 51, ARM64: 204, Name: "getsockname", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 52, ARM64: 205, Name: "getpeername", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 53, ARM64: 199, Name: "socketpair", Fn: sysNoSocketFamily, Level: None, Note: "EAFNOSUPPORT: there are no sockets yet"},
-	{AMD64: 54, ARM64: 208, Name: "setsockopt", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
-	{AMD64: 55, ARM64: 209, Name: "getsockopt", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
 	{AMD64: 64, ARM64: 190, Name: "semget", Level: None, Note: "no System V semaphores yet"},
 	{AMD64: 65, ARM64: 193, Name: "semop", Level: None, Note: "no System V semaphores yet"},
 	{AMD64: 66, ARM64: 191, Name: "semctl", Level: None, Note: "no System V semaphores yet"},
@@ -88,12 +73,9 @@ var missingRows = []Row{
 	{AMD64: 252, ARM64: 31, Name: "ioprio_get", Level: None, Note: "I/O has no priorities"},
 	{AMD64: 256, ARM64: 238, Name: "migrate_pages", Level: None, Note: "as Linux built without NUMA"},
 	{AMD64: 279, ARM64: 239, Name: "move_pages", Level: None, Note: "as Linux built without NUMA"},
-	{AMD64: 288, ARM64: 242, Name: "accept4", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
 	{AMD64: 298, ARM64: 241, Name: "perf_event_open", Level: None, Note: "no performance counters for programs"},
-	{AMD64: 299, ARM64: 243, Name: "recvmmsg", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
 	{AMD64: 303, ARM64: 264, Name: "name_to_handle_at", Level: None, Note: "no file handles yet"},
 	{AMD64: 304, ARM64: 265, Name: "open_by_handle_at", Level: None, Note: "no file handles yet"},
-	{AMD64: 307, ARM64: 269, Name: "sendmmsg", Fn: sysNotSocket, Level: None, Note: "ENOTSOCK: there are no sockets yet"},
 	{AMD64: 308, ARM64: 268, Name: "setns", Level: None, Note: "no namespaces"},
 	{AMD64: 310, ARM64: 270, Name: "process_vm_readv", Level: None, Note: "no tracing of programs by programs"},
 	{AMD64: 311, ARM64: 271, Name: "process_vm_writev", Level: None, Note: "no tracing of programs by programs"},
@@ -145,19 +127,6 @@ var missingRows = []Row{
 	{AMD64: 469, ARM64: 469, Name: "file_setattr", Level: None, Note: "newer than the Linux 6.1 that this kernel says it is"},
 	{AMD64: 470, ARM64: 470, Name: "listns", Level: None, Note: "no namespaces"},
 	{AMD64: 471, ARM64: 471, Name: "rseq_slice_yield", Level: None, Note: "newer than the Linux 6.1 that this kernel says it is"},
-}
-
-// sysNoSocketFamily is socket(2) of a kernel without any protocol family.
-func sysNoSocketFamily(t *task.Thread, a *Args) (uint64, error) { return 0, unix.EAFNOSUPPORT }
-
-// sysNotSocket is a socket call on a descriptor that cannot be a socket.
-func sysNotSocket(t *task.Thread, a *Args) (uint64, error) {
-	f, err := t.Files.Get(int(int32(a[0])))
-	if err != nil {
-		return 0, err
-	}
-	f.Release()
-	return 0, unix.ENOTSOCK
 }
 
 // sysNotThere is a call that most programs try and do without.

@@ -17,6 +17,8 @@ var families = []*[]Row{
 	&pollRows,
 	&eventRows,
 	&ioctlRows,
+	&socketRows,
+	&sockioRows,
 	&threadRows,
 	&signalRows,
 	&futexRows,

@@ -1,0 +1,497 @@
+package unix
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"gosv/kernel/net/socket"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+// charge notes that n bytes of the socket's send buffer are in use.
+func (s *Socket) charge(n int) { s.sent.Add(int64(n)) }
+
+// uncharge gives them back, and wakes writers.
+func (s *Socket) uncharge(n int) {
+	if n == 0 {
+		return
+	}
+	// Writable means that three quarters are free (unix_writable).
+	limit := int64(s.SndBuf.Load()) / 4
+	now := s.sent.Add(-int64(n))
+	if now <= limit || now+int64(n) >= limit*4 {
+		s.Notify(wait.Writable | wait.WrBand)
+	}
+}
+
+// room is how much of the send buffer is free.
+func (s *Socket) room() int { return int(int64(s.SndBuf.Load()) - s.sent.Load()) }
+
+// Send implements socket.Socket.
+func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
+	if m.Flags&unix.MSG_OOB != 0 {
+		return 0, unix.EOPNOTSUPP
+	}
+	if m.Control != nil && !m.Parsed {
+		if err := s.parseControl(c, m); err != nil {
+			return 0, err
+		}
+		m.Parsed = true
+	}
+	if s.Type == unix.SOCK_STREAM {
+		return s.sendStream(c, m)
+	}
+	return s.sendPacket(c, m)
+}
+
+// parseControl takes SCM_RIGHTS and SCM_CREDENTIALS (__scm_send in
+// net/core/scm.c).
+func (s *Socket) parseControl(c *socket.Caller, m *socket.Message) error {
+	return m.EachControl(func(level, typ int, data []byte) error {
+		if level != unix.SOL_SOCKET {
+			return nil
+		}
+		switch typ {
+		case unix.SCM_RIGHTS:
+			return takeRights(c, m, data)
+		case unix.SCM_CREDENTIALS:
+			if len(data) != unix.SizeofUcred {
+				return unix.EINVAL
+			}
+			cred := socket.Cred{
+				PID: int32(binary.LittleEndian.Uint32(data)),
+				UID: binary.LittleEndian.Uint32(data[4:]),
+				GID: binary.LittleEndian.Uint32(data[8:]),
+			}
+			if err := checkCred(c, cred); err != nil {
+				return err
+			}
+			m.Cred, m.HasCred = cred, true
+			return nil
+		}
+		return unix.EINVAL
+	})
+}
+
+// checkCred refuses credentials that are not the caller's own, unless it may
+// have any (unix(7)).
+func checkCred(c *socket.Caller, x socket.Cred) error {
+	me := c.Creds
+	if x.PID != int32(c.PID) && !me.Has(unix.CAP_SYS_ADMIN) ||
+		x.UID != me.UID && x.UID != me.EUID && x.UID != me.SUID && !me.Has(unix.CAP_SETUID) ||
+		x.GID != me.GID && x.GID != me.EGID && x.GID != me.SGID && !me.Has(unix.CAP_SETGID) {
+		return unix.EPERM
+	}
+	if x.UID == ^uint32(0) || x.GID == ^uint32(0) {
+		return unix.EINVAL
+	}
+	if x.PID <= 0 {
+		return unix.ESRCH
+	}
+	return nil
+}
+
+// label gives a packet its sender.
+func (s *Socket) label(c *socket.Caller, m *socket.Message, p *packet, to *Socket) {
+	p.from, p.addr = s, s.addr.Load()
+	switch {
+	case m.HasCred:
+		p.cred, p.hasCred = m.Cred, true
+	case s.Flag(socket.FlagPassCred) || to.Flag(socket.FlagPassCred):
+		p.cred, p.hasCred = c.Cred(), true
+	}
+}
+
+func (s *Socket) sendStream(c *socket.Caller, m *socket.Message) (int, error) {
+	s.mu.Lock()
+	to, st := s.peer, s.state
+	s.mu.Unlock()
+	if len(m.Name) > 0 {
+		if st == connected {
+			return 0, unix.EISCONN
+		}
+		return 0, unix.EOPNOTSUPP
+	}
+	if s.shut.Load()&shutWrite != 0 {
+		return 0, unix.EPIPE
+	}
+	if st != connected {
+		return 0, unix.ENOTCONN
+	}
+	if to == nil || to.gone.Load() || to.shut.Load()&shutRead != 0 {
+		return 0, unix.EPIPE
+	}
+	done := 0
+	for m.Buf.Len() > 0 {
+		if err := s.TakeError(); err != nil {
+			return done, partialErr(done, err)
+		}
+		room := s.room()
+		if room <= 0 {
+			return done, partialErr(done, unix.EAGAIN)
+		}
+		// At most half a buffer at a time, so that the other side can go on.
+		n := min(m.Buf.Len(), max(room, pageSize), max(int(s.SndBuf.Load())/2-64, pageSize), 32<<10)
+		p, err := newPacket(m.Buf, n)
+		if err != nil {
+			return done, partialErr(done, err)
+		}
+		s.label(c, m, p, to)
+		p.files, m.Files = m.Files, nil
+		launched(p.files)
+		to.q.mu.Lock()
+		if to.gone.Load() {
+			to.q.mu.Unlock()
+			dropFiles(p.files)
+			p.free()
+			return done, partialErr(done, unix.EPIPE)
+		}
+		if t := to.q.tail(p); t != nil {
+			o := t.off + t.n
+			b := p.pages[0].Bytes()[:p.n]
+			for len(b) > 0 {
+				k := copy(t.pages[o/pageSize].Bytes()[o%pageSize:], b)
+				b, o = b[k:], o+k
+			}
+			t.n += n
+			t.charge += n
+			s.charge(n)
+			to.q.mu.Unlock()
+			p.free()
+		} else {
+			p.charge = n + overhead
+			s.charge(p.charge)
+			to.q.push(p)
+			to.q.mu.Unlock()
+		}
+		done += n
+		to.Notify(wait.Readable)
+	}
+	return done, nil
+}
+
+func partialErr(done int, err error) error {
+	if done > 0 {
+		return nil
+	}
+	return err
+}
+
+// sendPacket sends a datagram, or a record of a SOCK_SEQPACKET connection.
+func (s *Socket) sendPacket(c *socket.Caller, m *socket.Message) (int, error) {
+	n := m.Buf.Len()
+	var to *Socket
+	s.mu.Lock()
+	peer, st := s.peer, s.state
+	s.mu.Unlock()
+	if s.Type == unix.SOCK_SEQPACKET {
+		if err := s.TakeError(); err != nil {
+			return 0, err
+		}
+		if st != connected {
+			return 0, unix.ENOTCONN
+		}
+		m.Name = nil
+	}
+	switch {
+	case len(m.Name) > 0:
+		var err error
+		if to, err = s.find(c, m.Name); err != nil {
+			return 0, err
+		}
+	case peer != nil:
+		to = peer
+	case s.Type == unix.SOCK_SEQPACKET:
+		return 0, unix.EPIPE
+	default:
+		return 0, unix.ENOTCONN
+	}
+	if s.Flag(socket.FlagPassCred) && s.Type == unix.SOCK_DGRAM {
+		s.mu.Lock()
+		err := s.autobind()
+		s.mu.Unlock()
+		if err != nil {
+			return 0, err
+		}
+	}
+	if n > int(s.SndBuf.Load())-32 {
+		return 0, unix.EMSGSIZE
+	}
+	if s.shut.Load()&shutWrite != 0 {
+		return 0, unix.EPIPE
+	}
+	if s.room() <= 0 {
+		return 0, unix.EAGAIN
+	}
+	to.mu.Lock()
+	err := s.maySend(to)
+	if err == nil && to.peer != s && to.q.len() > to.backlog {
+		to.wait(s)
+		err = unix.EAGAIN
+	}
+	to.mu.Unlock()
+	if err == unix.ECONNREFUSED && to == peer && len(m.Name) == 0 {
+		s.mu.Lock()
+		if s.peer == to {
+			s.peer = nil
+		}
+		s.mu.Unlock()
+		s.disconnected(to)
+	}
+	if err != nil {
+		return 0, err
+	}
+	before := *m.Buf
+	p, err := newPacket(m.Buf, n)
+	if err != nil {
+		*m.Buf = before
+		return 0, err
+	}
+	s.label(c, m, p, to)
+	p.files, m.Files = m.Files, nil
+	launched(p.files)
+	p.charge = n + overhead
+	to.q.mu.Lock()
+	if to.gone.Load() {
+		to.q.mu.Unlock()
+		dropFiles(p.files)
+		p.free()
+		return 0, unix.ECONNREFUSED
+	}
+	s.charge(p.charge)
+	to.q.push(p)
+	to.q.mu.Unlock()
+	to.Notify(wait.Readable)
+	return n, nil
+}
+
+// maySend checks the other end; its mu is held.
+func (s *Socket) maySend(to *Socket) error {
+	switch {
+	case s.Type == unix.SOCK_DGRAM && to.gone.Load():
+		return unix.ECONNREFUSED
+	case to.gone.Load() || to.shut.Load()&shutRead != 0:
+		return unix.EPIPE
+	case s.Type == unix.SOCK_DGRAM && to.peer != nil && to.peer != s:
+		return unix.EPERM
+	}
+	return nil
+}
+
+// Recv implements socket.Socket.
+func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
+	if m.Flags&unix.MSG_OOB != 0 {
+		return 0, unix.EOPNOTSUPP
+	}
+	s.mu.Lock()
+	st := s.state
+	s.mu.Unlock()
+	if st != connected {
+		switch s.Type {
+		case unix.SOCK_STREAM:
+			return 0, unix.EINVAL
+		case unix.SOCK_SEQPACKET:
+			return 0, unix.ENOTCONN
+		}
+	}
+	if s.Type == unix.SOCK_STREAM {
+		return s.recvStream(m)
+	}
+	return s.recvPacket(m)
+}
+
+// empty is what a read of an empty queue gives.
+func (s *Socket) empty() error {
+	if err := s.TakeError(); err != nil {
+		return err
+	}
+	if s.shut.Load()&shutRead != 0 {
+		return nil // end of file
+	}
+	return unix.EAGAIN
+}
+
+func (s *Socket) recvStream(m *socket.Message) (int, error) {
+	if m.Buf.Len() == 0 {
+		return 0, nil
+	}
+	peek := m.Peeking()
+	done, skip := 0, 0
+	if off := s.PeekOff(); peek && off > 0 {
+		skip = off
+	}
+	var freed int
+	var from *Socket
+	var err error
+	s.q.mu.Lock()
+	var first *packet
+	i := s.q.head
+	for i < len(s.q.list) && m.Buf.Len() > 0 {
+		p := s.q.list[i]
+		if peek && skip >= p.n {
+			skip -= p.n
+			i++
+			continue
+		}
+		if first == nil {
+			first = p
+			s.deliver(m, p, true)
+		} else if p.hasCred != first.hasCred || p.cred != first.cred || len(p.files) > 0 && len(m.Files) > 0 {
+			break // other credentials, or more descriptors: the next call's
+		} else if len(p.files) > 0 {
+			s.deliver(m, p, false)
+		}
+		var n int
+		n, err = s.take(m, p, skip)
+		skip = 0
+		done += n
+		hadFiles := len(p.files) > 0
+		if !peek {
+			if hadFiles {
+				p.files = nil // the message has them
+			}
+			from = p.from
+			p.off += n
+			p.n -= n
+			part := min(n, p.charge)
+			if p.n == 0 {
+				part = p.charge
+			}
+			p.charge -= part
+			freed += part
+			if p.n == 0 {
+				s.q.pop()
+				p.free()
+			}
+			i = s.q.head
+		} else {
+			i++
+		}
+		if err != nil || hadFiles {
+			break
+		}
+	}
+	s.q.mu.Unlock()
+	if from != nil {
+		from.uncharge(freed)
+	}
+	if off := s.PeekOff(); off >= 0 && done > 0 {
+		s.MovePeekOff(done, peek)
+	}
+	if done > 0 {
+		return done, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return 0, s.empty()
+}
+
+// take copies out of a packet, or with MSG_TRUNC passes over its data.
+func (s *Socket) take(m *socket.Message, p *packet, at int) (int, error) {
+	n := min(p.n-at, m.Buf.Len())
+	if m.Flags&unix.MSG_TRUNC != 0 && s.Type == unix.SOCK_STREAM {
+		m.Buf.Skip(n)
+		return n, nil
+	}
+	return p.copyTo(m.Buf, at, n)
+}
+
+// deliver gives the receiver the sender's name, credentials and files.
+func (s *Socket) deliver(m *socket.Message, p *packet, first bool) {
+	if first {
+		if m.WantName && p.addr != nil {
+			m.Name = p.addr.append(m.NameBuf())
+		}
+		if s.Flag(socket.FlagPassCred) {
+			var b [unix.SizeofUcred]byte
+			cred := socket.Cred{PID: 0, UID: 65534, GID: 65534}
+			if p.hasCred {
+				cred = p.cred
+			}
+			PutCred(b[:], cred)
+			m.AddControl(unix.SOL_SOCKET, unix.SCM_CREDENTIALS, b[:])
+		}
+	}
+	if len(p.files) == 0 {
+		return
+	}
+	if m.Peeking() {
+		for _, f := range p.files {
+			f.Retain()
+		}
+		m.Files = append([]*vfs.File(nil), p.files...)
+		return
+	}
+	landed(p.files)
+	m.Files = p.files
+}
+
+// PutCred writes a struct ucred.
+func PutCred(b []byte, c socket.Cred) {
+	binary.LittleEndian.PutUint32(b, uint32(c.PID))
+	binary.LittleEndian.PutUint32(b[4:], c.UID)
+	binary.LittleEndian.PutUint32(b[8:], c.GID)
+}
+
+func (s *Socket) recvPacket(m *socket.Message) (int, error) {
+	s.q.mu.Lock()
+	p := s.q.front()
+	peek := m.Peeking()
+	skip := 0
+	if off := s.PeekOff(); peek && off > 0 && p != nil {
+		skip = off
+		for i := s.q.head; skip >= p.n && skip > 0; {
+			skip -= p.n
+			if i++; i == len(s.q.list) {
+				p = nil
+				break
+			}
+			p = s.q.list[i]
+		}
+	}
+	if p == nil {
+		s.q.mu.Unlock()
+		return 0, s.empty()
+	}
+	s.deliver(m, p, true)
+	n := p.n - skip
+	room := m.Buf.Len()
+	done, err := p.copyTo(m.Buf, skip, min(n, room))
+	if n > room {
+		m.Out |= unix.MSG_TRUNC
+		if m.Flags&unix.MSG_TRUNC == 0 {
+			n = room
+		}
+	}
+	if s.Type == unix.SOCK_SEQPACKET {
+		m.Out |= unix.MSG_EOR
+	}
+	if s.PeekOff() >= 0 {
+		s.MovePeekOff(done, peek)
+	}
+	if peek {
+		s.q.mu.Unlock()
+		if err != nil {
+			return 0, err
+		}
+		return n, nil
+	}
+	p.files = nil
+	full := len(s.q.list)-s.q.head > s.backlog
+	s.q.pop()
+	s.q.mu.Unlock()
+	p.from.uncharge(p.charge)
+	p.free()
+	if full || s.Type == unix.SOCK_DGRAM {
+		s.mu.Lock()
+		s.wakeWaiting()
+		s.mu.Unlock()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
