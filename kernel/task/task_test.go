@@ -96,10 +96,8 @@ func TestFutexRequeueAndWakeOp(t *testing.T) {
 	a := newThread(t)
 	const n = 5
 	done := make(chan error, n)
-	var ts []*Thread
 	for i := range n {
 		b := a.sibling(20 + i)
-		ts = append(ts, b)
 		go func() { done <- b.FutexWait(base, true, 0, ^uint32(0), 0) }()
 		b.waitsOnFutex(t)
 	}
@@ -116,7 +114,7 @@ func TestFutexRequeueAndWakeOp(t *testing.T) {
 	<-done
 	<-done
 	// Add 3 to the second word and wake its waiters, as the old value is 0.
-	op := uint32(linux.FUTEX_OP_ADD<<28 | linux.FUTEX_OP_CMP_EQ<<24 | 3<<12 | 0)
+	op := uint32(linux.FUTEX_OP_ADD<<28 | linux.FUTEX_OP_CMP_EQ<<24 | 3<<12)
 	if w, err := a.FutexWakeOp(base, base+64, true, 10, 10, op); w != 2 || err != nil {
 		t.Errorf("WAKE_OP: %d %v", w, err)
 	}

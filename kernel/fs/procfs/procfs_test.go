@@ -45,11 +45,11 @@ func (p fakeProcess) PID() int       { return p.pid }
 func (p fakeProcess) Threads() []int { return []int{p.pid} }
 func (p fakeProcess) Thread(tid int) Thread {
 	if tid == p.pid {
-		return fakeThread{p.fake}
+		return fakeThread(p)
 	}
 	return nil
 }
-func (p fakeProcess) Leader() Thread { return fakeThread{p.fake} }
+func (p fakeProcess) Leader() Thread { return fakeThread(p) }
 func (p fakeProcess) Exe() (vfs.Path, bool) {
 	at, err := p.fs.Lookup(vfs.Kernel(), "/bin/prog")
 	return at, err == nil
@@ -72,7 +72,7 @@ func (p fakeProcess) SetOOMScoreAdj(n int) { p.fake.adj = n }
 type fakeThread struct{ *fake }
 
 func (t fakeThread) TID() int                  { return t.pid }
-func (t fakeThread) Process() Process          { return fakeProcess{t.fake} }
+func (t fakeThread) Process() Process          { return fakeProcess(t) }
 func (t fakeThread) Comm() string              { return t.comm }
 func (t fakeThread) SetComm(s string)          { t.fake.comm = s }
 func (t fakeThread) Creds() *vfs.Creds         { return t.creds }

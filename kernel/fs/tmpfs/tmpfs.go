@@ -33,7 +33,6 @@ type Options struct {
 // An FS is one mounted tmpfs.
 type FS struct {
 	root   *Inode
-	dev    uint64
 	name   string
 	magic  uint64
 	limit  atomic.Int64 // pages
