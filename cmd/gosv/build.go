@@ -21,6 +21,7 @@ import (
 func newBuild() *cobra.Command {
 	var o guestOptions
 	var output, file, memory, cpus string
+	var publish, networks []string
 	c := &cobra.Command{
 		Use:   "build [flags] -o IMAGE [PROGRAM [ARGS...]]",
 		Short: "Make an image of a program, to be run with gosv run IMAGE",
@@ -57,6 +58,15 @@ arguments and the rest are read from a file; see docs/gosv-yaml.md.`,
 					return fmt.Errorf("--cpus: %w", err)
 				}
 			}
+			if len(publish) > 0 {
+				f.Ports = publish
+			}
+			if len(networks) > 0 {
+				f.Networks = networks
+			}
+			if _, _, err := (&networkOptions{publish: f.Ports, networks: f.Networks}).resolve(boot.Config{}, ""); err != nil {
+				return err
+			}
 			if len(args) == 0 && f.Program == "" {
 				return usageError(c, "no PROGRAM is given")
 			}
@@ -68,6 +78,8 @@ arguments and the rest are read from a file; see docs/gosv-yaml.md.`,
 	c.Flags().StringVarP(&file, "file", "f", "", "read what to build from a gosv.yaml `FILE`")
 	c.Flags().StringVarP(&memory, "memory", "m", "", "memory that the machine gets by default, as 64M or 2G")
 	c.Flags().StringVarP(&cpus, "cpus", "c", "", "CPUs that the machine gets by default")
+	c.Flags().StringArrayVarP(&publish, "publish", "p", nil, "ports that gosv run publishes by default: `[IP:]HOST:GUEST[/udp]`")
+	c.Flags().StringArrayVar(&networks, "network", nil, "networks that the machine gets by default, as in gosv run")
 	o.register(c.Flags())
 	return c
 }
@@ -129,6 +141,12 @@ func build(o *guestOptions, f *config.File, dir, output, cwd string, args []stri
 	}
 	if f.CPUs > 0 {
 		c.Options = append(c.Options, "cpus="+strconv.Itoa(f.CPUs))
+	}
+	for _, n := range f.Networks {
+		c.Options = append(c.Options, wordNetwork+"="+n)
+	}
+	for _, p := range f.Ports {
+		c.Options = append(c.Options, wordPublish+"="+p)
 	}
 	addConfig(res.Tree, c)
 	size, err := image.WriteFile(output, res.Tree)

@@ -20,22 +20,41 @@ import (
 
 // guestRun is one machine from its start to the tool's exit status.
 type guestRun struct {
-	opt     *runOptions
-	name    string // of the program, as the user wrote it
-	machine vmm.Machine
-	term    *terminal
-	chart   *chart
-	timeout time.Duration
+	opt      *runOptions
+	name     string // of the program, as the user wrote it
+	machine  vmm.Machine
+	term     *terminal
+	chart    *chart
+	timeout  time.Duration
+	streams  vmm.Streams          // nil streams are this process's own
+	messages io.Writer            // for lines of the tool and the kernel
+	requests <-chan request       // of gosv stop
+	started  func(hypervisor int) // is called once, with QEMU's process
+	report   *boot.Report         // after run: what the kernel said at the end, if anything
+	ending   ending
+}
+
+// request is what another process asks of a machine.
+type request struct {
+	signal int // for the program
+	kill   bool
 }
 
 // afterReport is how long a machine may go on after the kernel's last line.
 const afterReport = 2 * time.Second
 
+// Times that tests shorten.
+var (
+	// grace is how long the program may take to end after SIGTERM.
+	grace = 10 * time.Second
+	// afterPowerOff is how long the kernel may take to end a program that gets no more time.
+	afterPowerOff = time.Second
+)
+
 func (g *guestRun) run(v vmm.VMM) (err error) {
-	messages := g.term.messages()
-	log := &kernelLog{verbose: g.opt.verbose, messages: messages, chart: g.chart}
+	log := &kernelLog{verbose: g.opt.verbose, messages: g.messages, chart: g.chart, raw: g.streams.Log}
 	if g.opt.strace == straceStderr {
-		log.strace = messages
+		log.strace = g.messages
 	} else if g.opt.strace != "" {
 		f, err := os.Create(g.opt.strace)
 		if err != nil {
@@ -52,23 +71,33 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	log.onReport = func() { close(reported) }
 
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGWINCH} {
+		if !signal.Ignored(s) { // nohup(1) and its like
+			signal.Notify(signals, s)
+		}
+	}
 	defer signal.Stop(signals)
 	escaped := make(chan struct{}, 1)
-	var stdin io.Reader = os.Stdin
+	streams := g.streams
+	streams.Log = log.line
 	if g.term != nil {
-		stdin = &escapeReader{r: os.Stdin, now: time.Now, escaped: func() {
+		streams.Stdin = &escapeReader{r: os.Stdin, now: time.Now, escaped: func() {
 			select {
 			case escaped <- struct{}{}:
 			default:
 			}
 		}}
 	}
-	p, err := v.Start(g.machine, vmm.Streams{Stdin: stdin, Stdout: firstByte{os.Stdout, g.chart}, Stderr: g.stderr(), Log: log.line})
+	streams.Stdout = firstByte{streams.Stdout, g.chart}
+	p, err := v.Start(g.machine, streams)
 	if err != nil {
 		return err
 	}
 	g.chart.step("QEMU started")
+	if g.started != nil {
+		g.started(p.PID())
+	}
 	if g.term != nil {
 		if err := g.term.setRaw(); err != nil {
 			p.Kill()
@@ -78,45 +107,129 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	}
 	ended := make(chan vmm.Exit, 1)
 	go func() { ended <- p.Wait() }()
-	var timer <-chan time.Time
+	g.ending = ending{p: p, requested: map[int]bool{}}
 	if g.timeout > 0 {
-		timer = time.After(g.timeout)
+		g.ending.timeout = time.After(g.timeout)
 	}
-	var killed error
 	for {
 		select {
 		case e := <-ended:
 			g.term.restore()
 			g.chart.step("end")
 			if g.opt.bootchart {
-				g.chart.print(os.Stderr)
+				g.chart.print(g.messages)
 			}
 			report, last := log.end()
-			if report == nil && killed != nil {
-				return killed
+			g.report = report
+			if c := g.ending.cause; c != nil && (report == nil || report.Fields["signal"] == "SIGKILL") {
+				return c
 			}
 			return g.verdict(report, last, e)
 		case <-reported:
 			reported = nil
 			time.AfterFunc(afterReport, p.Kill)
-		case <-timer:
-			timer = nil
-			killed = statusError{statusTimeout, fmt.Errorf("%s did not end within %v (--timeout)", g.name, g.timeout)}
+		case <-g.ending.timeout:
+			g.ending.timeout = nil
+			g.ending.kill(statusError{statusTimeout, fmt.Errorf("%s did not end within %v (--timeout)", g.name, g.timeout)})
+		case <-g.ending.grace:
+			g.ending.grace = nil
+			g.warnGrace()
+			g.ending.powerOff(exitStatus(statusSignal + int(g.ending.signal)))
+		case <-g.ending.dead:
+			g.ending.dead = nil
 			p.Kill()
 		case <-escaped:
-			killed = exitStatus(statusSignal + int(syscall.SIGKILL))
-			p.Kill()
-		case s := <-signals:
-			switch s {
-			case syscall.SIGTSTP:
-				g.suspend(p)
-			case syscall.SIGCONT:
-			default:
-				killed = exitStatus(statusSignal + int(s.(syscall.Signal)))
-				p.Kill()
+			g.ending.kill(exitStatus(statusSignal + int(syscall.SIGKILL)))
+		case r := <-g.requests:
+			if r.kill {
+				g.ending.powerOff(exitStatus(statusSignal + int(syscall.SIGKILL)))
+			} else {
+				g.ending.send(r.signal, false)
 			}
+		case s := <-signals:
+			g.onSignal(p, s.(syscall.Signal))
 		}
 	}
+}
+
+// onSignal passes a signal on to the program. Those by which a user ends one
+// start the grace time; the second of them ends the machine.
+func (g *guestRun) onSignal(p vmm.Process, s syscall.Signal) {
+	switch s {
+	case syscall.SIGTSTP:
+		g.suspend(p)
+	case syscall.SIGCONT:
+	case syscall.SIGWINCH:
+		if g.term != nil {
+			cols, rows := g.term.size()
+			p.Control(boot.Request{Verb: boot.RequestResize, Cols: cols, Rows: rows}) //nolint:errcheck // the next change is told again
+		}
+	case syscall.SIGINT, syscall.SIGTERM:
+		g.ending.terminate(s)
+	case syscall.SIGHUP:
+		if g.term != nil { // the terminal is gone, and with it whoever could end the program
+			g.ending.terminate(s)
+			return
+		}
+		g.ending.send(int(s), false)
+	default:
+		g.ending.send(int(s), s == syscall.SIGQUIT)
+	}
+}
+
+func (g *guestRun) warnGrace() {
+	if !g.opt.quiet {
+		fmt.Fprintf(g.messages, "gosv: %s did not end within %v of SIG%s, killing it\n", g.name, grace, boot.SignalName(int(g.ending.signal)))
+	}
+}
+
+// ending is how a machine is made to end.
+type ending struct {
+	p         vmm.Process
+	requested map[int]bool // signals that were passed on
+	cause     error        // the tool's end, when the machine was killed
+	signal    syscall.Signal
+	timeout   <-chan time.Time // --timeout
+	grace     <-chan time.Time // after a signal
+	dead      <-chan time.Time // after powerOff
+}
+
+// send passes a signal on to the program.
+func (e *ending) send(sig int, group bool) {
+	e.requested[sig] = true
+	e.p.Control(boot.Request{Verb: boot.RequestSignal, Signal: sig, Group: group}) //nolint:errcheck // a guest that takes none is killed later
+}
+
+// terminate passes a signal on that should end the program, the first time.
+func (e *ending) terminate(s syscall.Signal) {
+	if e.signal != 0 {
+		e.kill(exitStatus(statusSignal + int(s)))
+		return
+	}
+	e.signal = s
+	e.grace = time.After(grace)
+	e.send(int(s), s == syscall.SIGINT)
+}
+
+// powerOff ends the machine without the program's consent, with what it has
+// written.
+func (e *ending) powerOff(cause error) {
+	if e.p.Control(boot.Request{Verb: boot.RequestPowerOff}) != nil {
+		e.kill(cause)
+		return
+	}
+	if e.cause == nil {
+		e.cause = cause
+	}
+	e.dead = time.After(afterPowerOff)
+}
+
+// kill ends the machine at once.
+func (e *ending) kill(cause error) {
+	if e.cause == nil {
+		e.cause = cause
+	}
+	e.p.Kill()
 }
 
 // suspend stops the machine and this process, as Ctrl-Z does to a local one,
@@ -131,12 +244,13 @@ func (g *guestRun) suspend(p vmm.Process) {
 	p.Pause(false)
 }
 
-// stderr is the guest's standard error: this process's own.
-func (g *guestRun) stderr() io.Writer {
+// ownStreams are this process's.
+func (g *guestRun) ownStreams() {
+	g.messages = g.term.messages()
+	g.streams = vmm.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	if g.term != nil {
-		return g.term.messages()
+		g.streams.Stderr = g.messages
 	}
-	return os.Stderr
 }
 
 // verdict turns the end of a machine into the tool's end.
@@ -155,11 +269,11 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 		}
 		return statusError{r.Status, errors.New(msg)}
 	}
-	// As shells do, nothing is said of the two signals by which a user or a reader ends a program.
-	if sig := r.Fields["signal"]; sig != "" && sig != "SIGINT" && sig != "SIGPIPE" && !g.opt.quiet {
-		fmt.Fprintln(os.Stderr, signalLine(g.name, r))
+	// As shells do, nothing is said of the two signals by which a user or a reader ends a program, nor of one that was asked for.
+	if sig := r.Fields["signal"]; sig != "" && sig != "SIGINT" && sig != "SIGPIPE" && !g.ending.requested[boot.ParseSignal(sig)] && !g.opt.quiet {
+		fmt.Fprintln(g.messages, signalLine(g.name, r))
 		if r.Fields["oom"] != "" {
-			fmt.Fprintf(os.Stderr, "gosv: it needed more than the %s of memory that the machine has; try -m %s\n",
+			fmt.Fprintf(g.messages, "gosv: it needed more than the %s of memory that the machine has; try -m %s\n",
 				memoryText(g.machine.Memory), memoryText(2*g.machine.Memory))
 		}
 	}

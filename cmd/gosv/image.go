@@ -80,8 +80,11 @@ func newImageInspect() *cobra.Command {
 				Hostname string   `json:"hostname,omitempty"`
 				Memory   string   `json:"memory,omitempty"`
 				CPUs     string   `json:"cpus,omitempty"`
+				Network  []string `json:"network,omitempty"`
+				Ports    []string `json:"ports,omitempty"`
 			}{Image: m.Path, Bytes: m.Size, Args: config.Args, Argv0: config.Argv0, Env: config.Env,
-				Workdir: config.Workdir, Hostname: config.Hostname, Memory: option(config, "memory"), CPUs: option(config, "cpus")}
+				Workdir: config.Workdir, Hostname: config.Hostname, Memory: option(config, "memory"), CPUs: option(config, "cpus"),
+				Network: options(config, wordNetwork), Ports: options(config, wordPublish)}
 			if v.Workdir == "" {
 				v.Workdir = "/"
 			}
@@ -110,6 +113,8 @@ func newImageInspect() *cobra.Command {
 			row("hostname", v.Hostname)
 			row("memory", v.Memory)
 			row("cpus", v.CPUs)
+			row("network", strings.Join(v.Network, ", "))
+			row("ports", strings.Join(v.Ports, ", "))
 			for _, e := range v.Env {
 				row("env", e)
 			}

@@ -18,7 +18,8 @@ type kernelLog struct {
 	messages io.Writer // where the log goes when it is shown
 	strace   io.Writer // nil: not asked for
 	chart    *chart
-	onReport func() // called once
+	onReport func()            // called once
+	raw      func(line string) // nil, or told every line
 
 	mu     sync.Mutex // the rest
 	last   []string   // the last lines
@@ -35,6 +36,9 @@ var crashMarks = []string{"gosv: kernel bug:", "panic:", "fatal error:", "runtim
 func (l *kernelLog) line(s string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.raw != nil {
+		l.raw(s)
+	}
 	if l.report == nil {
 		if r, ok := boot.ParseReport(s); ok {
 			l.report = &r

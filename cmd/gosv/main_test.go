@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"debug/elf"
 	"fmt"
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		fakeQEMU(os.Getenv("GOSV_TEST_QEMU"))
 		os.Exit(1) // QEMU's status after isa-debug-exit is odd
 	case os.Getenv("GOSV_TEST_TOOL") != "":
+		grace, afterPowerOff = 500*time.Millisecond, 200*time.Millisecond
 		os.Exit(run(os.Args[1:]))
 	}
 	os.Exit(m.Run())
@@ -95,6 +97,34 @@ func fakeQEMU(mode string) {
 	case "hangs":
 		fmt.Fprintln(stdout, os.Getpid())
 		time.Sleep(time.Minute)
+	case "server": // prints requests, and ends as a program does that catches SIGTERM
+		fmt.Fprintf(stdout, "%d\n%s\n", os.Getpid(), arg("-append"))
+		fmt.Fprint(stderr, "ready\n")
+		port := bufio.NewScanner(os.NewFile(6, "control"))
+		for port.Scan() {
+			fmt.Fprintln(stdout, port.Text())
+			switch r, _ := boot.ParseRequest(port.Text()); {
+			case r.Verb == boot.RequestPowerOff:
+				report(137, "signal", "SIGKILL")
+				return
+			case r.Signal == int(syscall.SIGTERM):
+				report(7)
+				return
+			case r.Signal == int(syscall.SIGINT):
+				report(130, "signal", "SIGINT")
+				return
+			}
+		}
+	case "deaf": // takes no request but poweroff
+		fmt.Fprintln(stdout, os.Getpid())
+		port := bufio.NewScanner(os.NewFile(6, "control"))
+		for port.Scan() {
+			if port.Text() == boot.RequestPowerOff {
+				fmt.Fprintln(stdout, "last words")
+				report(137, "signal", "SIGKILL")
+				return
+			}
+		}
 	case "lingers":
 		report(5)
 		time.Sleep(time.Minute)
@@ -114,7 +144,7 @@ func newTool(t *testing.T, mode string) *tool {
 	elftest.File{Type: elf.ET_EXEC, PAddr: 1 << 20, Memory: 2 << 20}.Write(t, filepath.Join(dir, "kernel.elf"))
 	elftest.File{Type: elf.ET_EXEC}.Write(t, filepath.Join(dir, "hello"))
 	return &tool{t, dir, append(os.Environ(), "GOSV_TEST_TOOL=1", "GOSV_TEST_QEMU="+mode, "GOSV_QEMU="+os.Args[0],
-		"GOSV_KERNEL="+filepath.Join(dir, "kernel.elf"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"), "LD_LIBRARY_PATH=")}
+		"GOSV_KERNEL="+filepath.Join(dir, "kernel.elf"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"), "XDG_STATE_HOME="+filepath.Join(dir, "state"), "LD_LIBRARY_PATH=")}
 }
 
 func (c *tool) command(args ...string) *exec.Cmd {
@@ -258,6 +288,35 @@ func TestMistakes(t *testing.T) {
 		{"run -w here ./hello", 125, "--workdir here: it must be an absolute path"},
 		{"run --strace=none/x ./hello", 125, "--strace: cannot write none/x: no such file or directory"},
 		{"run --boot-opts \" ./hello", 125, "--boot-opts: a quote is not closed"},
+		{"run -p x ./hello", 125, `--publish "x": "x" is not a port from 1 to 65535; write [IP:]HOST:GUEST`},
+		{"run -p [::1]:0:80 ./hello", 125, "the user network publishes on IPv4 addresses only"},
+		{"run -p 192.0.2.1:0:80 ./hello", 125, "publish 192.0.2.1:0:80: 192.0.2.1 is not an address of this machine"},
+		{"run -p 80:80 --network none ./hello", 125, "--publish 80:80: only --network user publishes ports"},
+		{"run --network host ./hello", 125, `--network "host": it is user, tap=NAME, bridge=NAME or none`},
+		{"run --network tap=none0 ./hello", 125, "there is no interface none0; make it: ip tuntap add none0 mode tap"},
+		{"run --network none --network user ./hello", 125, "--network none: it goes with no other network"},
+		{"run --network none --dns 1.1.1.1 ./hello", 125, "need a network"},
+		{"run --mac x ./hello", 125, `--mac: "x" is not an Ethernet address`},
+		{"run --mac 2:2 --mac 3:3 ./hello", 125, "--mac 3:3: there are only 1 interfaces"},
+		{"run --ip 1.2.3.4 ./hello", 125, "--ip 1.2.3.4: it is [ethN,]ADDRESS/PREFIX"},
+		{"run --ip eth1,1.2.3.4/24 ./hello", 125, "there is no eth1"},
+		{"run --ip dhcp --ip none ./hello", 125, "it goes with no other --ip"},
+		{"run --ip 10.0.0.1/24,x ./hello", 125, `"x" is not the address of a gateway`},
+		{"run --gateway x ./hello", 125, "--gateway x: it is not an IP address"},
+		{"run --dns x ./hello", 125, "--dns x: it is not an IP address"},
+		{"run --name x ./hello", 125, "--name: only a machine in the background has a name; add -d"},
+		{"run --rm ./hello", 125, "add -d"},
+		{"run -d --dry-run ./hello", 125, "exclude each other"},
+		{"run -d --name /x ./hello", 125, `--name: "/x" cannot be a machine's name`},
+		{"ps x", 125, "write it gosv ps"},
+		{"stop", 125, "no machine is named; gosv ps -a lists them"},
+		{"stop x x", 125, "a machine is named twice"},
+		{"stop x", 125, "there is no machine of this name: x; gosv ps -a lists them"},
+		{"stop -s NONE x", 125, "--signal NONE: there is no such signal"},
+		{"logs x", 125, "there is no machine of this name: x"},
+		{"wait x", 125, "there is no machine of this name: x"},
+		{"rm x", 125, "there is no machine of this name: x"},
+		{"build -p x -o x.img ./hello", 125, `publish "x"`},
 		{"build ./hello", 125, "no -o IMAGE is given; see gosv build --help"},
 		{"build -o x.img", 125, "no PROGRAM is given"},
 		{"build -o none/x.img ./hello", 125, "cannot write none/x.img: no such file or directory; make its directory first: mkdir -p none"},
@@ -356,7 +415,7 @@ func TestConfiguration(t *testing.T) {
 			t.Errorf("the environment has no %s: %q", e, got.Env)
 		}
 	}
-	if got.Workdir != "/w" || got.Hostname != "h" || !slices.Equal(got.Options, []string{"quiet", "x=1"}) || got.Wall == 0 {
+	if got.Workdir != "/w" || got.Hostname != "h" || !slices.Equal(got.Options[:min(2, len(got.Options))], []string{"quiet", "x=1"}) || got.Wall == 0 {
 		t.Errorf("got %+v", got)
 	}
 	if !strings.HasSuffix(strings.TrimSpace(rest), ".erofs") {
@@ -424,6 +483,7 @@ func TestBuildRunImage(t *testing.T) {
 			t.Errorf("run a.img %q: %d, %q, %q", r.args, status, stderr, got.Args)
 		}
 	}
+	testImageNetwork(t, c)
 	out, _, _ := c.run("", "run", "--dry-run", "-m", "16M", "./a.img")
 	if !strings.Contains(out, " -m 16M ") || !strings.Contains(out, " -smp 2 ") {
 		t.Errorf("memory and CPUs of image and flag: %s", out)
@@ -454,8 +514,25 @@ func TestDryRun(t *testing.T) {
 
 // TestSignals ends the tool and looks for what is left of QEMU.
 func TestSignals(t *testing.T) {
-	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGKILL: -1} {
-		cmd := newTool(t, "hangs").command("run", "./hello")
+	const none = syscall.Signal(0)
+	for _, c := range []struct {
+		mode   string
+		sig    [2]syscall.Signal
+		status int
+		stderr string
+	}{
+		{"server", [2]syscall.Signal{syscall.SIGTERM, none}, 7, ""},
+		{"server", [2]syscall.Signal{syscall.SIGHUP, syscall.SIGTERM}, 7, ""},
+		{"server", [2]syscall.Signal{syscall.SIGINT, none}, 130, ""},
+		{"deaf", [2]syscall.Signal{syscall.SIGTERM, none}, 143, "gosv: ./hello did not end within 500ms of SIGTERM, killing it\n"},
+		{"hangs", [2]syscall.Signal{syscall.SIGINT, none}, 130, "gosv: ./hello did not end within 500ms of SIGINT, killing it\n"},
+		{"hangs", [2]syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, ""},
+		{"hangs", [2]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143, ""},
+		{"hangs", [2]syscall.Signal{syscall.SIGKILL, none}, -1, ""},
+	} {
+		cmd := newTool(t, c.mode).command("run", "./hello")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -467,19 +544,34 @@ func TestSignals(t *testing.T) {
 		if _, err := fmt.Fscan(out, &pid); err != nil {
 			t.Fatal(err)
 		}
-		cmd.Process.Signal(sig) //nolint:errcheck // Wait tells
-		cmd.Wait()              //nolint:errcheck // the status is looked at
-		if got := cmd.ProcessState.ExitCode(); got != want {
-			t.Errorf("%v: status %d, want %d", sig, got, want)
-		}
-		for i := 0; syscall.Kill(pid, 0) == nil && !zombie(pid); i++ {
-			if i == 100 {
-				t.Errorf("%v: QEMU goes on", sig)
-				syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it is ours
-				break
+		for _, sig := range c.sig {
+			if sig != none {
+				cmd.Process.Signal(sig) //nolint:errcheck // Wait tells
+				time.Sleep(50 * time.Millisecond)
 			}
-			time.Sleep(20 * time.Millisecond)
 		}
+		rest, _ := io.ReadAll(out)
+		cmd.Wait() //nolint:errcheck // the status is looked at
+		if got := cmd.ProcessState.ExitCode(); got != c.status || strings.TrimPrefix(stderr.String(), "ready\n") != c.stderr {
+			t.Errorf("%s %v: status %d, %q %q; want %d, %q", c.mode, c.sig, got, rest, stderr.String(), c.status, c.stderr)
+		}
+		if c.mode == "deaf" && !strings.Contains(string(rest), "last words") {
+			t.Errorf("%s: the machine's last output is lost: %q", c.mode, rest)
+		}
+		gone(t, pid)
+	}
+}
+
+// gone checks that a hypervisor has ended.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	for i := 0; syscall.Kill(pid, 0) == nil && !zombie(pid); i++ {
+		if i == 100 {
+			t.Errorf("QEMU goes on")
+			syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it is ours
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -496,7 +588,7 @@ func TestHelpNamesEveryFlagOfTheManual(t *testing.T) {
 		t.Fatalf("status %d", status)
 	}
 	for _, f := range []string{"--memory", "--cpus", "--env", "--env-file", "--workdir", "--hostname", "--volume", "--entrypoint", "--accel", "--machine",
-		"--kernel", "--strace", "--bootchart", "--boot-opts", "--timeout", "--dry-run", "--quiet", "--verbose", "--no-args-files"} {
+		"--kernel", "--strace", "--bootchart", "--boot-opts", "--timeout", "--dry-run", "--publish", "--network", "--mac", "--ip", "--gateway", "--dns", "--detach", "--name", "--rm", "--quiet", "--verbose", "--no-args-files"} {
 		if !strings.Contains(out, f) {
 			t.Errorf("gosv run --help does not mention %s", f)
 		}

@@ -17,6 +17,7 @@ kernel written in Go. The program prints what it prints here, and exits as it
 exits here.`,
 		Example: `  gosv run /bin/echo hello
   gosv run python3 -c 'print(6 * 7)'
+  gosv run -d --name web -p 8080:8000 python3 -m http.server
   gosv build -o app.img /usr/bin/env && gosv run app.img`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -25,7 +26,7 @@ exits here.`,
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(c, err.Error())
 	})
-	c.AddCommand(newRun(), newBuild(), newImage(), newVersion())
+	c.AddCommand(newRun(), newPs(), newLogs(), newStop(), newWait(), newRm(), newBuild(), newImage(), newVersion(), newSupervise())
 	return c
 }
 

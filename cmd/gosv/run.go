@@ -23,16 +23,20 @@ import (
 // runOptions are the flags of gosv run.
 type runOptions struct {
 	guestOptions
-	memory    string
-	cpus      string
-	accel     string
-	machine   string
-	kernel    string
-	strace    string
-	bootchart bool
-	bootOpts  string
-	timeout   string
-	dryRun    bool
+	networkOptions
+	memory      string
+	cpus        string
+	accel       string
+	machine     string
+	kernel      string
+	strace      string
+	bootchart   bool
+	bootOpts    string
+	timeout     string
+	dryRun      bool
+	detach      bool
+	machineName string
+	remove      bool
 }
 
 const (
@@ -53,16 +57,27 @@ languages such as Python and Perl, and the files and directories that the
 arguments name are copied into an image, which is kept in ~/.cache/gosv. Copy
 more with -v. The guest writes to memory: this machine's files do not change.
 
+The guest has a network behind this machine's address (--network user): it can
+connect to where this machine can, and the ports that -p names are ports of this
+machine. The network costs the start nothing; --network none does without.
+
 Standard input, output and error are the program's. On a terminal the guest has
 a terminal, and Ctrl-C goes to the program, while Ctrl-] three times in a second
-ends the machine; else Ctrl-C and SIGTERM end it. The status is the program's, or 128 + the signal that ended it; 124
-after --timeout; 125 when the machine itself failed; 126 when PROGRAM cannot be
-run; 127 when PROGRAM or a library of it does not exist.`,
+ends the machine. Signals that gosv gets go to the program; a second SIGINT or
+SIGTERM, or 10 seconds after the first, ends the machine. With -d the machine
+runs in the background, with its output kept for gosv logs.
+
+The status is the program's, or 128 + the signal that ended it; 124 after
+--timeout; 125 when the machine itself failed; 126 when PROGRAM cannot be run;
+127 when PROGRAM or a library of it does not exist.`,
 		Example: `  gosv run /bin/echo hello
   gosv run ls -lR /etc
   seq 1000 | gosv run -m 64M sort -rn
   gosv run -c 2 -e GREETING=hi python3 -c 'import os; print(os.environ["GREETING"])'
   gosv run -v /etc/ssl:/etc/ssl:ro --strace=trace.txt openssl version -a
+  gosv run -p 8080:8000 python3 -m http.server
+  gosv run -d --name cache -p 127.0.0.1:6379:6379 redis-server --protected-mode no
+  gosv run --network tap=tap0 --ip 192.168.1.5/24,192.168.1.1 --dns 192.168.1.1 ping -c 1 192.168.1.1
   gosv run --dry-run --machine q35 /bin/true`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -75,7 +90,8 @@ run; 127 when PROGRAM or a library of it does not exist.`,
 	f.SetInterspersed(false)
 	f.StringVarP(&o.memory, "memory", "m", "", "`SIZE` of the machine's memory, as 64M or 2G (default 128M)")
 	f.StringVarP(&o.cpus, "cpus", "c", "", "`NUMBER` of CPUs, 1 to 8 (default 1)")
-	o.register(f)
+	o.guestOptions.register(f)
+	o.networkOptions.register(f)
 	f.StringVar(&o.accel, "accel", "auto", "`KIND` of CPU: kvm, tcg (emulation), or auto: kvm if the hardware has it")
 	f.StringVar(&o.machine, "machine", "microvm", "QEMU machine `TYPE`: microvm, q35 or pc")
 	f.StringVar(&o.kernel, "kernel", "", "kernel `FILE` to boot instead of the one in this tool (or $GOSV_KERNEL)")
@@ -84,6 +100,9 @@ run; 127 when PROGRAM or a library of it does not exist.`,
 	f.BoolVar(&o.bootchart, "bootchart", false, "print how long each step of the start took")
 	f.StringVar(&o.bootOpts, "boot-opts", "", "further `WORDS` for the kernel command line")
 	f.StringVar(&o.timeout, "timeout", "", "end the machine after this `TIME`, as 10s or 2m, with status 124")
+	f.BoolVarP(&o.detach, "detach", "d", false, "run in the background, and print the machine's name: see gosv ps, logs, stop")
+	f.StringVar(&o.machineName, "name", "", "the `NAME` of the machine, with -d (default: made of the program's)")
+	f.BoolVar(&o.remove, "rm", false, "with -d, forget the machine and its output when it has ended")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the QEMU command instead, ready to paste into a shell")
 	return c
 }
@@ -92,6 +111,9 @@ run; 127 when PROGRAM or a library of it does not exist.`,
 func runGuest(o *runOptions, args []string) error {
 	chart := newChart()
 	m := vmm.Machine{Type: o.machine, Memory: defaultMemory, CPUs: 1}
+	if err := o.checkDetach(); err != nil {
+		return err
+	}
 	if !slices.Contains(qemu.Machines, o.machine) {
 		return fmt.Errorf("--machine %s: it is one of %s", o.machine, strings.Join(qemu.Machines, ", "))
 	}
@@ -114,7 +136,10 @@ func runGuest(o *runOptions, args []string) error {
 		return err
 	}
 	chart.step("kernel file")
-	term := openTerminal()
+	var term *terminal
+	if !o.detach {
+		term = openTerminal()
+	}
 	guest, inImage, err := o.prepare(cache, &m, args, term)
 	if err != nil {
 		return err
@@ -153,7 +178,11 @@ func runGuest(o *runOptions, args []string) error {
 		}
 		return err
 	}
+	if o.detach {
+		return o.startDetached(args, m, q)
+	}
 	g := &guestRun{opt: o, name: args[0], machine: m, term: term, chart: chart, timeout: timeout}
+	g.ownStreams()
 	return g.run(q)
 }
 
@@ -194,10 +223,17 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 	guest = more.Merge(flags) // which takes from flags only what an image may say
 	guest.Strace, guest.BootChart, guest.Verbose = more.Strace || flags.Strace, more.BootChart || flags.BootChart, more.Verbose || flags.Verbose
 	if term != nil {
-		guest.Options = append(guest.Options, "tty="+term.size())
+		cols, rows := term.size()
+		guest.Options = append(guest.Options, fmt.Sprintf("tty=%dx%d", cols, rows))
 	}
 	if isImage(args[0]) {
 		inImage, err = o.prepareImage(m, args, &guest, term)
+		if err == nil {
+			err = o.prepareNetwork(m, &guest, inImage)
+		}
+		return guest, inImage, err
+	}
+	if err := o.prepareNetwork(m, &guest, inImage); err != nil {
 		return guest, inImage, err
 	}
 	env, err := o.environment(hostEnv(term != nil))
@@ -230,6 +266,24 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 		guest.Args, guest.Argv0 = program.Args, program.Argv0
 	}
 	return guest, inImage, nil
+}
+
+// prepareNetwork gives the machine its interfaces.
+func (o *runOptions) prepareNetwork(m *vmm.Machine, guest *boot.Config, inImage boot.Config) error {
+	networks, words, err := o.resolve(inImage, o.machineName)
+	if err != nil {
+		return err
+	}
+	chosen, err := choosePorts(networks)
+	if err != nil {
+		return err
+	}
+	for _, p := range chosen {
+		o.warn("port %d/%s is port %d of this machine", p.GuestPort, p.Proto(), p.HostPort)
+	}
+	m.Networks = networks
+	guest.Options = append(guest.Options, words...)
+	return nil
 }
 
 // prepareImage makes ready to run an image: what the command line says goes

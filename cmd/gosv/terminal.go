@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -32,13 +31,13 @@ func openTerminal() *terminal {
 	return t
 }
 
-// size gives COLSxROWS.
-func (t *terminal) size() string {
+// size gives the window's columns and rows.
+func (t *terminal) size() (cols, rows int) {
 	w, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
 	if err != nil || w.Col == 0 || w.Row == 0 {
-		return "80x24"
+		return 80, 24
 	}
-	return fmt.Sprintf("%dx%d", w.Col, w.Row)
+	return int(w.Col), int(w.Row)
 }
 
 // setRaw is cfmakeraw(3).

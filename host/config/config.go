@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"gosv/host/rootfs"
+	"gosv/host/vmm"
 )
 
 // File is a gosv.yaml.
@@ -26,8 +27,10 @@ type File struct {
 	Workdir  string
 	Hostname string
 	Files    []rootfs.Volume
-	Memory   int64 // bytes, 0 if not given
-	CPUs     int   // 0 if not given
+	Memory   int64    // bytes, 0 if not given
+	CPUs     int      // 0 if not given
+	Ports    []string // each as vmm.ParsePublish reads it
+	Networks []string // each as vmm.ParseNetwork reads it
 }
 
 // Error is a mistake in a file.
@@ -182,6 +185,31 @@ var readers = map[string]func(*File, *yaml.Node) error{
 		}
 		return err
 	},
+	"ports": func(f *File, n *yaml.Node) (err error) {
+		f.Ports, err = checked(n, func(s string) error { _, err := vmm.ParsePublish(s); return err })
+		return err
+	},
+	"network": func(f *File, n *yaml.Node) (err error) {
+		if n.Kind == yaml.ScalarNode {
+			n = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}}
+		}
+		f.Networks, err = checked(n, func(s string) error { _, err := vmm.ParseNetwork(s); return err })
+		return err
+	},
+}
+
+// checked reads a list of texts that must pass a check.
+func checked(n *yaml.Node, check func(string) error) ([]string, error) {
+	list, err := texts(n)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range list {
+		if err := check(s); err != nil {
+			return nil, &lineError{follow(n.Content[i]).Line, err.Error()}
+		}
+	}
+	return list, nil
 }
 
 func text(n *yaml.Node) (string, error) {

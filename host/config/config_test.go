@@ -27,13 +27,18 @@ files:
     readonly: true
 memory: 1.5G
 cpus: 2
+ports:
+  - 8080:80
+  - 53
+  - 127.0.0.1:5353:53/udp
+network: [user, tap=tap0]
 `
 
 func TestParse(t *testing.T) {
 	got, err := Parse("f", []byte(full))
 	want := &File{Program: "./server", Args: []string{"--port", "80", "7"}, Env: []string{"A=b c", "N=5"}, Workdir: "/srv", Hostname: "web",
 		Files:  []rootfs.Volume{{Host: "config.toml", Guest: "/etc/app/config.toml", ReadOnly: true}, {Host: "./static", Guest: "/srv/static", ReadOnly: true}},
-		Memory: 3 << 29, CPUs: 2}
+		Memory: 3 << 29, CPUs: 2, Ports: []string{"8080:80", "53", "127.0.0.1:5353:53/udp"}, Networks: []string{"user", "tap=tap0"}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
@@ -54,6 +59,10 @@ func TestParseErrors(t *testing.T) {
 		"memory: 64G\n":               "f:1: memory: 64G of memory is more than the 16 GiB",
 		"cpus: 0\n":                   `f:1: cpus: "0" is not a number of CPUs from 1 to 8`,
 		"cpus: 9\n":                   `f:1: cpus: "9" is not`,
+		"ports: 80\n":                 "f:1: ports: must be a list",
+		"ports:\n - 80\n - a:b\n":     "f:3: ports: publish \"a:b\"",
+		"network: host\n":             "f:1: network: network \"host\"",
+		"network:\n - user\n - tap=":  "f:3: network: network \"tap=\"",
 		"workdir: srv\n":              "f:1: workdir: must be an absolute path",
 		"env:\n - A\n":                `f:2: env: "A" is not NAME=value`,
 		"files:\n - a\n":              `f:2: files: volume "a": write it HOST:GUEST`,
