@@ -69,17 +69,14 @@ func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 		}
 	}
 	if err == unix.EAGAIN || err == nil && n > 0 && n < want {
-		end := false
 		err = waitSocket(t, s, wait.Readable|wait.RdHup, base.RcvTimeout.Load(), false, func() error {
-			for !end {
+			for {
 				k, err := s.Recv(&c, m)
 				n += k
 				if err != nil || k == 0 || n >= want || m.Files != nil {
-					end = true
 					return err
 				}
 			}
-			return nil
 		})
 		if n > 0 {
 			err = nil

@@ -59,36 +59,41 @@ func parseAddress(b []byte, bind bool) (a *address, auto bool, err error) {
 	return &address{name: s + "\x00"}, false, nil
 }
 
-// names are the abstract names.
-var names = nameTable{m: make(map[string]*Socket)}
+// names are the abstract names; each type of socket has its own.
+var names = nameTable{m: make(map[nameKey]*Socket)}
+
+type nameKey struct {
+	name string
+	typ  int
+}
 
 type nameTable struct {
 	mu   sync.Mutex
-	m    map[string]*Socket
+	m    map[nameKey]*Socket
 	next uint32
 }
 
 func (t *nameTable) add(name string, s *Socket) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.m[name] != nil {
+	if t.m[nameKey{name, s.Type}] != nil {
 		return false
 	}
-	t.m[name] = s
+	t.m[nameKey{name, s.Type}] = s
 	return true
 }
 
-func (t *nameTable) find(name string) *Socket {
+func (t *nameTable) find(name string, typ int) *Socket {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.m[name]
+	return t.m[nameKey{name, typ}]
 }
 
 func (t *nameTable) remove(name string, s *Socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.m[name] == s {
-		delete(t.m, name)
+	if k := (nameKey{name, s.Type}); t.m[k] == s {
+		delete(t.m, k)
 	}
 }
 
@@ -100,8 +105,8 @@ func (t *nameTable) auto(s *Socket) (string, bool) {
 		t.next = (t.next + 1) & 0xfffff
 		d := strconv.FormatUint(uint64(t.next), 16)
 		name := "\x00" + strings.Repeat("0", 5-len(d)) + d
-		if t.m[name] == nil {
-			t.m[name] = s
+		if t.m[nameKey{name, s.Type}] == nil {
+			t.m[nameKey{name, s.Type}] = s
 			return name, true
 		}
 	}

@@ -344,7 +344,7 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 			s.deliver(m, p, false)
 		}
 		var n int
-		n, err = s.take(m, p, skip)
+		n, err = p.copyTo(m.Buf, skip, min(p.n-skip, m.Buf.Len()))
 		skip = 0
 		done += n
 		hadFiles := len(p.files) > 0
@@ -387,16 +387,6 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 		return 0, err
 	}
 	return 0, s.empty()
-}
-
-// take copies out of a packet, or with MSG_TRUNC passes over its data.
-func (s *Socket) take(m *socket.Message, p *packet, at int) (int, error) {
-	n := min(p.n-at, m.Buf.Len())
-	if m.Flags&unix.MSG_TRUNC != 0 && s.Type == unix.SOCK_STREAM {
-		m.Buf.Skip(n)
-		return n, nil
-	}
-	return p.copyTo(m.Buf, at, n)
 }
 
 // deliver gives the receiver the sender's name, credentials and files.
@@ -465,9 +455,6 @@ func (s *Socket) recvPacket(m *socket.Message) (int, error) {
 		if m.Flags&unix.MSG_TRUNC == 0 {
 			n = room
 		}
-	}
-	if s.Type == unix.SOCK_SEQPACKET {
-		m.Out |= unix.MSG_EOR
 	}
 	if s.PeekOff() >= 0 {
 		s.MovePeekOff(done, peek)

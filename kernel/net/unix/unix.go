@@ -195,7 +195,7 @@ func (s *Socket) find(c *socket.Caller, b []byte) (*Socket, error) {
 			return nil, err
 		}
 		to = x.(*Socket)
-	} else if to = names.find(a.name); to == nil {
+	} else if to = names.find(a.name, s.Type); to == nil {
 		return nil, unix.ECONNREFUSED
 	}
 	if to.Type != s.Type {
