@@ -23,6 +23,7 @@ import (
 type devices struct {
 	disks   []*blk.Disk
 	console *console.Console
+	nics    []virtio.Transport // started by startNetwork
 }
 
 // probeDevices finds the devices and starts their drivers. One that does not
@@ -50,6 +51,9 @@ func probeDevices(config boot.Config) *devices {
 		case virtio.IDEntropy:
 			name = "virtio-rng"
 			_, err = rng.Open(t)
+		case virtio.IDNet:
+			name = "virtio-net"
+			d.nics = append(d.nics, t)
 		}
 		if err != nil {
 			cpu.Log(name + ": " + err.Error() + "\n")

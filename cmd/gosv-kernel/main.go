@@ -49,6 +49,9 @@ func main() {
 	if err := setHostname(config); err != nil {
 		fail(boot.StatusError, err)
 	}
+	if err := startNetwork(config, devices); err != nil {
+		fail(boot.StatusError, err)
+	}
 	syscalls.Strace(config.Strace)
 
 	if config.Batch != "" {

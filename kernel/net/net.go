@@ -1,8 +1,8 @@
 // Package net is the machine's network: gVisor's TCP/IP stack, the interfaces under it and how they are configured.
 //
 // The stack is made at its first use, with the loopback interface lo; a machine whose program never opens a socket does not pay
-// for it. NICs come from drivers through [AddNIC]; [Configure] gives them addresses, by hand or by DHCP and router
-// advertisements, while the program already runs. [WaitConfigured] is for what needs to reach somebody: connect, and
+// for it. [Start] makes NICs of devices and gives them addresses, by hand or by DHCP and router advertisements, while the
+// program already runs. [WaitConfigured] is for what needs to reach somebody: connect, and
 // datagrams to other machines.
 //
 // Lock order:
@@ -22,15 +22,25 @@ import (
 const Loopback tcpip.NICID = 1
 
 var state struct {
-	once  sync.Once
-	stack *stack.Stack
+	once    sync.Once
+	stack   *stack.Stack
+	pending chan struct{} // closed when Start is done; nil if it will not be called
 
 	mu   sync.Mutex // guards what follows
 	nics []*nic     // eth0 and so on, in order
 }
 
-// Default is the machine's network stack. It is made at the first call.
+// Default is the machine's network stack. It is made at the first call; a call
+// that comes while the NICs are being made waits for them.
 func Default() *stack.Stack {
+	if state.pending != nil {
+		<-state.pending
+	}
+	return base()
+}
+
+// base is the stack, with or without NICs.
+func base() *stack.Stack {
 	state.once.Do(func() { state.stack = newStack() })
 	return state.stack
 }

@@ -32,8 +32,9 @@ func newStack() *stack.Stack {
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocolWithOptions(ipv4.Options{}),
 			ipv6.NewProtocolWithOptions(ipv6.Options{
-				NDPConfigs: ipv6.DefaultNDPConfigurations(),
+				NDPConfigs: ndpConfigs(),
 				NDPDisp:    ndpEvents{},
+				DADConfigs: dadConfigs(),
 				// Link-local addresses of NICs, from the MAC as QEMU's and
 				// everybody's neighbour tables expect (RFC 4291, appendix A).
 				AutoGenLinkLocal: true,

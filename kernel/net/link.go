@@ -1,0 +1,290 @@
+package net
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/stack/gro"
+
+	virtio "gosv/kernel/dev/virtio/net"
+)
+
+// txQueueLen is how many packets wait for room in a device's queue, as Linux's
+// txqueuelen; more are dropped.
+const txQueueLen = 1000
+
+// link is a stack.LinkEndpoint over a network device, and the device's Stack.
+type link struct {
+	nic  *nic
+	dev  *virtio.Device
+	mac  tcpip.LinkAddress
+	mtu  atomic.Uint32
+	gso  stack.SupportedGSO
+	tx   []backlog
+	rx   []inbound
+	up   atomic.Bool
+	disp atomic.Pointer[dispatcher]
+
+	badChecksums atomic.Uint64
+	otherHost    atomic.Uint64
+	multicast    atomic.Uint64
+}
+
+type dispatcher struct{ stack.NetworkDispatcher }
+
+// backlog are the packets that wait for room in a transmit queue.
+type backlog struct {
+	mu      sync.Mutex // guards what follows, and the order of the queue
+	packets []*stack.PacketBuffer
+	first   int // in packets
+}
+
+// inbound is the state of a receive queue, used by its goroutine.
+type inbound struct{ gro gro.GRO }
+
+func newLink(dev *virtio.Device) *link {
+	mac, queues := dev.MAC(), dev.MaxQueues()
+	l := &link{dev: dev, mac: tcpip.LinkAddress(mac[:]), tx: make([]backlog, queues), rx: make([]inbound, queues)}
+	l.mtu.Store(uint32(dev.MTU()))
+	l.gso = stack.GVisorGSOSupported
+	if dev.Segments() {
+		l.gso = stack.HostGSOSupported
+	}
+	for i := range l.rx {
+		l.rx[i].gro.Init(true)
+	}
+	return l
+}
+
+// MTU is the largest IP packet.
+func (l *link) MTU() uint32 { return l.mtu.Load() }
+
+// SetMTU sets it, to at most what the device has.
+func (l *link) SetMTU(mtu uint32) { l.mtu.Store(min(mtu, uint32(l.dev.MTU()))) }
+
+// MaxHeaderLength is that of Ethernet.
+func (*link) MaxHeaderLength() uint16 { return header.EthernetMinimumSize }
+
+// LinkAddress is the MAC.
+func (l *link) LinkAddress() tcpip.LinkAddress { return l.mac }
+
+// SetLinkAddress does nothing: the MAC is the device's.
+func (*link) SetLinkAddress(tcpip.LinkAddress) {}
+
+// Capabilities says that packets come verified: by the device, or by verify.
+// Checksums of packets that are sent are left to the device only with
+// segmentation: others may be fragments, and are small.
+func (*link) Capabilities() stack.LinkEndpointCapabilities {
+	return stack.CapabilityResolutionRequired | stack.CapabilityRXChecksumOffload
+}
+
+// GSOMaxSize is the largest IP packet that is handed over to be cut.
+func (*link) GSOMaxSize() uint32 { return 65535 - header.EthernetMinimumSize }
+
+// SupportedGSO says who cuts.
+func (l *link) SupportedGSO() stack.SupportedGSO { return l.gso }
+
+// Attach sets the stack's side.
+func (l *link) Attach(d stack.NetworkDispatcher) {
+	if d == nil {
+		l.disp.Store(nil)
+		return
+	}
+	l.disp.Store(&dispatcher{d})
+}
+
+// IsAttached reports whether there is a stack.
+func (l *link) IsAttached() bool { return l.disp.Load() != nil }
+
+// Wait has nothing to wait for.
+func (*link) Wait() {}
+
+// ARPHardwareType is Ethernet.
+func (*link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
+
+// AddHeader adds the Ethernet header.
+func (*link) AddHeader(pkt *stack.PacketBuffer) {
+	header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize)).Encode(&header.EthernetFields{
+		SrcAddr: pkt.EgressRoute.LocalLinkAddress, DstAddr: pkt.EgressRoute.RemoteLinkAddress, Type: pkt.NetworkProtocolNumber,
+	})
+}
+
+// ParseHeader finds the Ethernet header.
+func (*link) ParseHeader(pkt *stack.PacketBuffer) bool {
+	_, ok := pkt.LinkHeader().Consume(header.EthernetMinimumSize)
+	return ok
+}
+
+// Close does nothing: NICs stay.
+func (*link) Close() {}
+
+// SetOnCloseAction likewise.
+func (*link) SetOnCloseAction(func()) {}
+
+// WritePackets sends packets; those for which there is no room wait for it.
+func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
+	n := 0
+	kick := uint32(0)
+	var err tcpip.Error
+	for _, pkt := range list.AsSlice() {
+		q := int(pkt.Hash) % l.dev.Queues()
+		b := &l.tx[q]
+		b.mu.Lock()
+		switch {
+		case b.first == len(b.packets) && l.send(q, pkt):
+			kick |= 1 << q
+			n++
+		case len(b.packets)-b.first < txQueueLen:
+			b.packets = append(b.packets, pkt.IncRef())
+			n++
+		default:
+			err = &tcpip.ErrNoBufferSpace{}
+		}
+		b.mu.Unlock()
+	}
+	for q := 0; kick != 0; q, kick = q+1, kick>>1 {
+		if kick&1 != 0 {
+			l.dev.Kick(q)
+		}
+	}
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// send copies a packet into the device's memory. It reports whether there was
+// room.
+func (l *link) send(q int, pkt *stack.PacketBuffer) bool {
+	var h virtio.Header
+	if o := &pkt.GSOOptions; o.Type != stack.GSONone && o.NeedsCsum {
+		h.Flags = virtio.NeedsCsum
+		h.CsumStart = header.EthernetMinimumSize + o.L3HdrLen
+		h.CsumOffset = o.CsumOffset
+		if pkt.Data().Size() > int(o.MSS) {
+			h.GSOType = virtio.GSOTCPv4
+			if o.Type == stack.GSOTCPv6 {
+				h.GSOType = virtio.GSOTCPv6
+			}
+			h.GSOSize = o.MSS
+			h.HdrLen = uint16(pkt.HeaderSize())
+		}
+	}
+	f, ok := l.dev.Begin(q, pkt.Size(), &h)
+	if !ok {
+		return false
+	}
+	views, skip := pkt.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		f.Write(b[skip:])
+		skip = 0
+	}
+	f.End()
+	return true
+}
+
+// Room sends what waits.
+func (l *link) Room(q int) {
+	b := &l.tx[q]
+	b.mu.Lock()
+	sent := false
+	for b.first < len(b.packets) && l.send(q, b.packets[b.first]) {
+		b.packets[b.first].DecRef()
+		b.packets[b.first] = nil
+		b.first++
+		sent = true
+	}
+	if b.first == len(b.packets) {
+		b.packets, b.first = b.packets[:0], 0
+	} else if b.first >= txQueueLen {
+		n := copy(b.packets, b.packets[b.first:])
+		clear(b.packets[n:])
+		b.packets, b.first = b.packets[:n], 0
+	}
+	b.mu.Unlock()
+	if sent {
+		l.dev.Kick(q)
+	}
+}
+
+// Link notes whether there is a carrier.
+func (l *link) Link(up bool) { l.up.Store(up) }
+
+// Receive hands a frame to the stack.
+func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
+	d := l.disp.Load()
+	if d == nil {
+		return
+	}
+	eth := header.Ethernet(pieces[0])
+	kind := tcpip.PacketHost
+	switch dst := eth[:header.EthernetAddressSize]; {
+	case dst[0]&1 == 0:
+		if string(dst) != string(l.mac) {
+			l.otherHost.Add(1)
+			return
+		}
+	case string(dst) == string(header.EthernetBroadcastAddress):
+		kind = tcpip.PacketBroadcast
+	default:
+		kind = tcpip.PacketMulticast
+		l.multicast.Add(1)
+	}
+	proto := eth.Type()
+	if h.Flags&(virtio.NeedsCsum|virtio.DataValid) == 0 && !verify(proto, pieces) {
+		l.badChecksums.Add(1)
+		return
+	}
+	if l.intercept(eth, proto, pieces) {
+		return
+	}
+	var payload buffer.Buffer
+	for _, p := range pieces {
+		if len(p) > 0 {
+			payload.Append(buffer.NewViewWithData(p)) //nolint:errcheck // it fails only for a nil view
+		}
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: payload})
+	pkt.LinkHeader().Consume(header.EthernetMinimumSize)
+	pkt.PktType = kind
+	pkt.NetworkProtocolNumber = proto
+	pkt.RXChecksumValidated = true
+	in := &l.rx[q]
+	in.gro.Dispatcher = d
+	in.gro.Enqueue(pkt)
+	pkt.DecRef()
+}
+
+// Flush ends a batch.
+func (l *link) Flush(q int) {
+	if l.rx[q].gro.Dispatcher != nil {
+		l.rx[q].gro.Flush()
+	}
+}
+
+// intercept gives the DHCP clients what is theirs.
+func (l *link) intercept(eth header.Ethernet, proto tcpip.NetworkProtocolNumber, pieces [][]byte) bool {
+	port, at := clientPort(proto, eth)
+	if port != dhcp4Client && port != dhcp6Client || len(pieces) > 1 {
+		return false
+	}
+	g := datagram{eth.SourceAddress(), append([]byte(nil), eth[at:]...)}
+	switch c4, c6 := l.nic.client4.Load(), l.nic.client6.Load(); {
+	case c4 != nil && port == dhcp4Client && proto == header.IPv4ProtocolNumber:
+		c4.box.put(g)
+	case c6 != nil && port == dhcp6Client && proto == header.IPv6ProtocolNumber:
+		c6.box.put(g)
+	default:
+		return false
+	}
+	return true
+}
