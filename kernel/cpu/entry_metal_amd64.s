@@ -227,6 +227,10 @@ TEXT ·trapCommon(SB),NOSPLIT|NOFRAME,$0
 	PUSHQ	R14
 	PUSHQ	R15
 	CLD
+	// A trap through an IST stack leaves the null selector here, SYSCALL the
+	// kernel's. With the same one always, QEMU translates kernel code once.
+	MOVW	$const_selKData, AX
+	MOVW	AX, SS
 	MOVQ	SP, R12
 	TESTB	$3, Regs_CS(R12)
 	JNZ	user

@@ -80,7 +80,7 @@ func initMemory() {
 	frame.Init(regions[:n])
 }
 
-// bootStack lays out argc, argv, envp and auxv.
+// bootStack lays out argc, argv, envp and auxv. There is no GODEBUG: see host/mkkernel for what switches AVX off.
 //
 //go:nosplit
 func bootStack() uintptr {
@@ -90,8 +90,11 @@ func bootStack() uintptr {
 	push(cstr("kernel\x00"))
 	push(0)
 	push(cstr("GOTRACEBACK=all\x00"))
-	// Kernel code is SSE only (a program's wider registers stay in the CPU); nothing here has cgroups to look at.
-	push(cstr("GODEBUG=cpu.avx=off,cpu.avx2=off,cpu.fma=off,cpu.avx512f=off,containermaxprocs=0,updatemaxprocs=0\x00"))
+	push(cstr(gcPercent(board.Info.Total)))
+	// Else the runtime would look for cgroups.
+	env.maxProcs = [...]byte{'G', 'O', 'M', 'A', 'X', 'P', 'R', 'O', 'C', 'S', '=', '0' + byte(cpu.NumCPU()/10), '0' + byte(cpu.NumCPU()%10), 0}
+	push(uintptr(unsafe.Pointer(&env.maxProcs)))
+	push(memoryLimit(board.Info.Total / 2))
 	push(0)
 	push(6) // AT_PAGESZ
 	push(cpu.PageSize)
@@ -104,6 +107,43 @@ func bootStack() uintptr {
 	sp &^= 15
 	cpu.CopyBytes(sp, uintptr(unsafe.Pointer(&bootArgs)), unsafe.Sizeof(bootArgs))
 	return sp
+}
+
+// env has the variables that are computed.
+var env struct {
+	maxProcs [14]byte
+	memLimit [40]byte
+}
+
+// gcPercent makes the kernel's heap fit the machine. A collection starts when the heap has grown by GOGC percent of what
+// lives (from 4 MiB times GOGC/100 on), so a small machine collects earlier; past GOMEMLIMIT, half of the memory, it
+// collects as often as it takes, up to half of the CPU. Set here and not by runtime/debug they cost no stop of the world.
+//
+//go:nosplit
+func gcPercent(total uint64) string {
+	switch {
+	case total <= 16<<20:
+		return "GOGC=25\x00"
+	case total <= 64<<20:
+		return "GOGC=50\x00"
+	}
+	return "GOGC=100\x00"
+}
+
+// memoryLimit makes the variable GOMEMLIMIT.
+//
+//go:nosplit
+func memoryLimit(bytes uint64) uintptr {
+	i := len(env.memLimit) - 1 // which is 0
+	for ; i == len(env.memLimit)-1 || bytes != 0; bytes /= 10 {
+		i--
+		env.memLimit[i] = '0' + byte(bytes%10)
+	}
+	for name := "GOMEMLIMIT="; len(name) > 0; name = name[:len(name)-1] {
+		i--
+		env.memLimit[i] = name[len(name)-1]
+	}
+	return uintptr(unsafe.Pointer(&env.memLimit[i]))
 }
 
 //go:nosplit
