@@ -12,6 +12,7 @@ import (
 	"gosv/kernel/dev/virtio/blk"
 	"gosv/kernel/frame"
 	"gosv/kernel/fs/devfs"
+	"gosv/kernel/fs/devpts"
 	"gosv/kernel/fs/erofs"
 	"gosv/kernel/fs/overlay"
 	"gosv/kernel/fs/procfs"
@@ -97,6 +98,7 @@ func mountSystem(config boot.Config, console *tty.Console) error {
 		flags uint32
 	}{
 		{"/dev", devfs.New(console), "devtmpfs", unix.MS_NOSUID | unix.MS_NOEXEC},
+		{"/dev/pts", devpts.New(task.Tasks), "devpts", unix.MS_NOSUID | unix.MS_NOEXEC},
 		{"/dev/shm", tmpfs.New(tmpfs.Options{Mode: 0o1777}), "tmpfs", unix.MS_NOSUID | unix.MS_NODEV},
 		{"/proc", procfs.New(task.ProcConfig(board.Info.Cmdline, console.Terminal != nil)), "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{"/sys", sysfs.New(), "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},

@@ -10,6 +10,7 @@ import (
 	"gosv/kernel/mm"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
+	"gosv/kernel/tty"
 	"gosv/kernel/vfs"
 )
 
@@ -121,7 +122,7 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 		var n int64
 		if s, e := socket.Of(f); e == nil && off == current {
 			n, err = readSocket(t, f, s, &o.Buf, flags)
-		} else {
+		} else if err = checkTerminal(t, f, false); err == nil {
 			n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
 		}
 		f.Release()
@@ -134,6 +135,18 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 	f.Release()
 	o.free()
 	return 0, err
+}
+
+// checkTerminal keeps background processes from their terminal.
+func checkTerminal(t *task.Thread, f *vfs.File, write bool) error {
+	term := tty.Of(f)
+	switch {
+	case term == nil:
+		return nil
+	case write:
+		return term.CheckWrite(t)
+	}
+	return term.CheckRead(t)
 }
 
 // doWrite writes o, and ends it. A pipe that nobody reads brings SIGPIPE, a file
@@ -157,7 +170,9 @@ func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (ui
 			o.free()
 			return uint64(n), err // its signal is sent already
 		}
-		n, err = f.WriteOpts(&t.Sleeper, &o.Buf, off, flags)
+		if err = checkTerminal(t, f, true); err == nil {
+			n, err = f.WriteOpts(&t.Sleeper, &o.Buf, off, flags)
+		}
 	} else if !f.Writable() {
 		err = unix.EBADF
 	}

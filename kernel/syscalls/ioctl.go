@@ -11,7 +11,7 @@ import (
 // ioctlRows is ioctl(2).
 var ioctlRows = []Row{
 	{AMD64: 16, ARM64: 29, Name: "ioctl", Fn: sysIoctl, Format: "fd:fd, request:flags.ioctl, argp:ptr", Level: Partial,
-		Note: "those of ioctl_tty(2) on a terminal, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX, FIOQSIZE, FIGETBSZ, those of random(4); ENOTTY for the rest"},
+		Note: "those of ioctl_tty(2) on terminals and pseudo-terminals, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX, FIOQSIZE, FIGETBSZ, those of random(4); ENOTTY for the rest"},
 }
 
 // Requests that every file knows (include/uapi/asm-generic/ioctls.h,
@@ -59,13 +59,30 @@ func sysIoctl(t *task.Thread, a *Args) (uint64, error) {
 		return 0, nil
 	}
 	if term := tty.Of(f); term != nil {
-		return term.Ioctl(terminalCaller{t}, t.MM, cmd, arg)
+		return term.Ioctl(t, t.MM, cmd, arg)
+	}
+	if cmd == unix.TIOCGPTPEER {
+		return openPeer(t, f, arg)
 	}
 	v, err := f.Ioctl(t.MM, cmd, arg)
 	if err == unix.ENOTTY {
 		return inodeIoctl(t, f, cmd, arg)
 	}
 	return v, err
+}
+
+// openPeer is TIOCGPTPEER: the other side of a pseudo-terminal, opened with flags.
+func openPeer(t *task.Thread, f *vfs.File, flags uint64) (uint64, error) {
+	pair := tty.MasterOf(f)
+	if pair == nil {
+		return 0, unix.ENOTTY
+	}
+	c := vfs.Caller{Creds: &vfs.RootCreds, Sleeper: &t.Sleeper, Task: t}
+	peer, err := t.FS.Open(c, nil, "/dev/pts/"+itoa(pair.Index), uint32(flags)&^unix.O_CREAT, 0)
+	if err != nil {
+		return 0, err
+	}
+	return install(t, peer, flags&unix.O_CLOEXEC != 0)
 }
 
 // inodeIoctl does the requests that are about the inode.
@@ -86,20 +103,4 @@ func inodeIoctl(t *task.Thread, f *vfs.File, cmd uint32, arg uint64) (uint64, er
 		return 0, t.MM.Store32(arg, uint32(st.Size-f.Offset()))
 	}
 	return 0, unix.ENOTTY
-}
-
-// terminalCaller is what a terminal asks about who calls it.
-type terminalCaller struct{ t *task.Thread }
-
-func (c terminalCaller) Session() (group, session int, leader bool) {
-	p := c.t.Proc
-	session = p.SID()
-	return p.PGID(), session, session == p.PID
-}
-
-func (c terminalCaller) GroupSession(group int) int {
-	for _, p := range task.Tasks.Group(group) {
-		return p.SID()
-	}
-	return 0
 }

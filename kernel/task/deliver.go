@@ -217,7 +217,7 @@ func (t *Thread) ForceSignal(info linux.SigInfo) { t.force(&info) }
 func (p *Process) orphaned() bool {
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
-	return p.parent == nil || p.parent.sid != p.sid
+	return p.table.groupOrphaned(p.pgid, nil)
 }
 
 // stop stops the process (default action of SIGSTOP and its kin).

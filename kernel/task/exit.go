@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/goport"
+	"gosv/kernel/tty"
 	"gosv/kernel/wait"
 )
 
@@ -135,6 +136,8 @@ func (p *Process) finish() {
 			break
 		}
 	}
+	hangup := tab.newOrphans(p)
+	leads := p.sid == p.PID
 	orphans := p.children
 	p.children = nil
 	var zombies bool
@@ -166,6 +169,13 @@ func (p *Process) finish() {
 		p.reap()
 	}
 	tab.mu.Unlock()
+	if leads {
+		tty.EndSession(p.PID)
+	}
+	for _, g := range hangup {
+		tab.SignalGroup(g, int(unix.SIGHUP))
+		tab.SignalGroup(g, int(unix.SIGCONT))
+	}
 	for _, o := range others {
 		o.end(int(unix.SIGKILL), nil)
 	}

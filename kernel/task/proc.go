@@ -7,6 +7,7 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/fs/procfs"
 	"gosv/kernel/mm"
+	"gosv/kernel/tty"
 	"gosv/kernel/vfs"
 )
 
@@ -171,6 +172,10 @@ func (v procThread) State(st *procfs.State) {
 	st.PGRP, st.SID, st.ExitSignal = p.pgid, p.sid, p.exitSignal
 	zombie := p.zombie
 	p.table.mu.Unlock()
+	if term := tty.Controlling(st.SID); term != nil {
+		st.TTY = int(term.Dev())
+		_, st.TTYGroup = term.Session()
+	}
 	switch {
 	case zombie:
 		st.State = 'Z'

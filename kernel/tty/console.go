@@ -98,17 +98,31 @@ func (c *Console) Files(open func(path string, flags uint32) (*vfs.File, error))
 	return files, nil
 }
 
-// OpenDevice is the open of /dev/console and, with tty, of /dev/tty: the
-// terminal. Without one /dev/tty does not exist (ENXIO), and the console is
-// where standard error goes.
-func (c *Console) OpenDevice(tty bool) (vfs.FileImpl, error) {
-	switch {
-	case c.Terminal != nil:
-		return c.Terminal.Open()
-	case tty:
+// OpenDevice is the open of /dev/console and, with tty, of /dev/tty. The latter is
+// the caller's controlling terminal, and does not exist without one (ENXIO). The
+// console is the terminal, or else where standard error goes.
+func (c *Console) OpenDevice(caller vfs.Caller, tty bool) (vfs.FileImpl, error) {
+	if tty {
+		if t, ok := caller.Task.(Caller); ok {
+			_, session, _ := t.Session()
+			if term := Controlling(session); term != nil {
+				return term.reopen()
+			}
+		}
 		return nil, unix.ENXIO
 	}
+	if c.Terminal != nil {
+		return c.Terminal.Open()
+	}
 	return c.streams[2].impl, nil
+}
+
+// reopen is the open of a terminal through /dev/tty.
+func (t *Terminal) reopen() (vfs.FileImpl, error) {
+	if t.pair != nil {
+		return t.pair.OpenSlave(vfs.Caller{}, unix.O_NOCTTY)
+	}
+	return t.Open()
 }
 
 // Flush blocks until the host has all that the program wrote.

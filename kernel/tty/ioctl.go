@@ -7,16 +7,6 @@ import (
 	"gosv/kernel/mm"
 )
 
-// A Caller is the process that makes an ioctl on its controlling terminal.
-type Caller interface {
-	// Session returns the caller's process group and session, and whether it
-	// leads the session.
-	Session() (group, session int, leader bool)
-	// GroupSession returns the session of a process group, 0 if there is no such
-	// group.
-	GroupSession(group int) int
-}
-
 // The sizes of struct termios, termios2 and termio
 // (include/uapi/asm-generic/termbits.h).
 const (
@@ -32,7 +22,16 @@ func (f *file) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error
 
 // Ioctl is ioctl_tty(2). caller is nil when the kernel calls.
 func (t *Terminal) Ioctl(caller Caller, as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
+	if caller != nil && changes(cmd) {
+		if err := t.CheckChange(caller); err != nil {
+			return 0, err
+		}
+	}
 	t.mu.Lock()
+	if t.dead {
+		t.mu.Unlock()
+		return 0, unix.EIO
+	}
 	before := t.status()
 	v, err := t.ioctl(caller, as, cmd, arg)
 	t.unlock(before)
@@ -104,7 +103,7 @@ func (t *Terminal) ioctl(caller Caller, as *mm.AddressSpace, cmd uint32, arg uin
 			return 0, err
 		}
 	case unix.TIOCGDEV:
-		return 0, as.Store32(arg, uint32(ConsoleDev))
+		return 0, as.Store32(arg, uint32(t.dev))
 	default:
 		return t.jobs(caller, as, cmd, arg)
 	}
@@ -128,17 +127,18 @@ func (t *Terminal) jobs(caller Caller, as *mm.AddressSpace, cmd uint32, arg uint
 		switch {
 		case mine && leader:
 			return 0, nil
-		case !leader, t.session != 0 && arg != 1:
+		case !leader, t.session != 0 && arg != 1, Controlling(session) != nil && !mine:
 			return 0, unix.EPERM
 		}
-		t.session, t.group = session, group
+		t.own(session, group)
 	case unix.TIOCNOTTY:
 		if !mine {
 			return 0, unix.ENOTTY
 		}
 		if leader {
 			t.due = append(t.due, int(unix.SIGHUP), int(unix.SIGCONT))
-			t.session, t.group = 0, 0
+			t.dueGroup = t.group
+			t.own(0, 0)
 		}
 	case unix.TIOCGPGRP:
 		if !mine {
@@ -171,22 +171,6 @@ func (t *Terminal) jobs(caller Caller, as *mm.AddressSpace, cmd uint32, arg uint
 		t.group = int(v)
 	}
 	return 0, nil
-}
-
-// SetSession makes the terminal the controlling one of a session: for the first
-// process, which does not open it.
-func (t *Terminal) SetSession(session, group int) {
-	t.mu.Lock()
-	t.session, t.group = session, group
-	t.mu.Unlock()
-}
-
-// Session returns whose controlling terminal it is and the foreground group;
-// zeros if nobody's.
-func (t *Terminal) Session() (session, group int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.session, t.group
 }
 
 // set changes the settings; drop also forgets input not read yet (TCSAFLUSH).

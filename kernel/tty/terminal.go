@@ -17,18 +17,24 @@ const outMax = 4096
 // A Terminal is the controlling terminal: a port with the line discipline. All
 // its open files share it.
 type Terminal struct {
-	in, out Port
-	queue   wait.Queue
+	in, out      Port
+	queue        wait.Queue
+	dev          uint64
+	pair         *Pair // nil for the console
+	signal       func(group, sig int)
+	signalLeader func(pid, sig int) // nil: the line is never hung up
 
 	mu      sync.Mutex
 	d       discipline
 	size    unix.Winsize
 	hungup  bool // the host closed the input
+	dead    bool // the line is gone, and the pump ends
 	excl    bool
-	session int // 0: no session has it as its controlling terminal
-	group   int // the foreground process group
-	signal  func(group, sig int)
+	session int   // 0: no session has it as its controlling terminal
+	group   int   // the foreground process group
 	due     []int // signals to send once mu is free
+	// dueGroup is the group they are for, if it is not the foreground any more.
+	dueGroup int
 
 	// The time limit of a read with VTIME; readAt is its end, 0 if none runs.
 	timer  wait.Timer
@@ -40,7 +46,7 @@ type Terminal struct {
 // NewTerminal makes a terminal and starts to read its input. signal is told
 // which signal goes to which process group; group 0 is the first process's.
 func NewTerminal(in, out Port, cols, rows int, signal func(group, sig int)) *Terminal {
-	t := &Terminal{in: in, out: out, signal: signal}
+	t := &Terminal{in: in, out: out, dev: ConsoleDev, signal: signal}
 	t.size = unix.Winsize{Row: uint16(rows), Col: uint16(cols)}
 	t.d.signal = func(sig int, flush bool) { t.due = append(t.due, sig) }
 	t.d.set(std(), true)
@@ -60,10 +66,16 @@ func (t *Terminal) pump(ready chan struct{}) {
 		t.out.Queue().Add(&wout)
 	}
 	close(ready)
+	defer t.in.Queue().Remove(&win)
+	defer t.out.Queue().Remove(&wout)
 	var buf [256]byte
 	rest := buf[:0]
 	for {
 		t.mu.Lock()
+		if t.dead {
+			t.mu.Unlock()
+			return
+		}
 		before := t.status()
 		t.drain()
 		progress := false
@@ -108,7 +120,10 @@ func (t *Terminal) status() status { return status{t.readiness(), t.d.available(
 func (t *Terminal) unlock(before status) {
 	now := t.status()
 	due, group, signal := t.due, t.group, t.signal
-	t.due = nil
+	if t.dueGroup != 0 {
+		group = t.dueGroup
+	}
+	t.due, t.dueGroup = nil, 0
 	t.mu.Unlock()
 	if now.ev&^before.ev != 0 || now.ev&wait.In != 0 && now.avail > before.avail {
 		t.queue.Notify(now.ev)
@@ -128,6 +143,9 @@ func (t *Terminal) enough() int {
 
 func (t *Terminal) readiness() wait.Events {
 	var ev wait.Events
+	if t.dead {
+		return wait.Readable | wait.Writable | wait.Err | wait.Hup
+	}
 	if t.d.available() >= t.enough() {
 		ev |= wait.Readable
 	}
@@ -147,6 +165,10 @@ func (t *Terminal) read(f *vfs.File, dst *mm.Buf) (int64, error) {
 		return 0, nil
 	}
 	t.mu.Lock()
+	if t.dead {
+		t.mu.Unlock()
+		return 0, nil
+	}
 	before := t.status()
 	avail := t.d.available()
 	if t.d.lflag(unix.ICANON) {
@@ -245,6 +267,10 @@ func (t *Terminal) write(src *mm.Buf) (int64, error) {
 	var buf [256]byte
 	total := 0
 	t.mu.Lock()
+	if t.dead {
+		t.mu.Unlock()
+		return 0, unix.EIO
+	}
 	before := t.status()
 	var err error
 	for src.Len() > 0 && err == nil {
@@ -324,6 +350,12 @@ func (f *file) Readiness() wait.Events {
 }
 
 func (f *file) Queue() *wait.Queue { return &f.t.queue }
+
+func (f *file) Release() {
+	if f.t.pair != nil {
+		f.t.pair.closeSlave()
+	}
+}
 
 // Of returns the terminal behind an open file, nil if it is none.
 func Of(f *vfs.File) *Terminal {

@@ -297,6 +297,8 @@ func TestOptions(t *testing.T) {
 type leader int
 
 func (l leader) Session() (int, int, bool) { return int(l), int(l), true }
+func (leader) Refuses(int) bool            { return false }
+func (leader) Orphaned() bool              { return false }
 func (l leader) GroupSession(g int) int {
 	if g == int(l) || g == int(l)+1 {
 		return int(l)

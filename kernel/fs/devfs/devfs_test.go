@@ -14,7 +14,7 @@ import (
 
 type noTerminal struct{}
 
-func (noTerminal) OpenDevice(tty bool) (vfs.FileImpl, error) {
+func (noTerminal) OpenDevice(_ vfs.Caller, tty bool) (vfs.FileImpl, error) {
 	if tty {
 		return nil, unix.ENXIO
 	}
