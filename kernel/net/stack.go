@@ -84,6 +84,9 @@ func setLimits(s *stack.Stack) {
 
 func addLoopback(s *stack.Stack) {
 	must(s.CreateNICWithOptions(Loopback, loopback.New(), stack.NICOptions{Name: "lo", DeliverLinkPackets: true}))
+	if ep, err := s.GetNetworkEndpoint(Loopback, ipv6.ProtocolNumber); err == nil {
+		ep.(stack.DuplicateAddressDetector).SetDADConfigurations(stack.DADConfigurations{}) // nobody else is there
+	}
 	v4 := tcpip.AddressWithPrefix{Address: header.IPv4Loopback, PrefixLen: 8}
 	v6 := tcpip.AddressWithPrefix{Address: header.IPv6Loopback, PrefixLen: 128}
 	must(s.AddProtocolAddress(Loopback, tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: v4}, stack.AddressProperties{}))
