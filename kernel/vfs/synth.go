@@ -97,6 +97,9 @@ type StaticDir struct {
 
 	mu      sync.RWMutex
 	entries []staticEntry // sorted by name
+
+	fillMu sync.Mutex       // before mu
+	fill   func(*StaticDir) // guarded by fillMu; see Lazily
 }
 
 type staticEntry struct {
@@ -111,6 +114,26 @@ func NewStaticDir(perm uint32) *StaticDir {
 	d.Perm = perm
 	d.Dir = (*staticNames)(d)
 	return d
+}
+
+// Lazily has fill add further entries when somebody first asks for a name that is
+// not there, or for the list of them. Most programs look at a few files of /proc
+// and none of /sys. It returns d.
+func (d *StaticDir) Lazily(fill func(*StaticDir)) *StaticDir {
+	d.fillMu.Lock()
+	d.fill = fill
+	d.fillMu.Unlock()
+	return d
+}
+
+// complete adds what Lazily promised.
+func (d *StaticDir) complete() {
+	d.fillMu.Lock()
+	if fill := d.fill; fill != nil {
+		fill(d)
+		d.fill = nil
+	}
+	d.fillMu.Unlock()
 }
 
 // Add puts an inode under a name, replacing what was there, and returns d.
@@ -130,16 +153,10 @@ func (d *StaticDir) Add(name string, n Inode) *StaticDir {
 	return d
 }
 
-// Dirs returns the directory at a path of names below d, made where it is missing.
+// Subdir returns the directory at a path of names below d, made where it is missing.
 func (d *StaticDir) Subdir(path string) *StaticDir {
 	for name := range strings.SplitSeq(path, "/") {
-		d.mu.RLock()
-		i, found := d.find(name)
-		var sub *StaticDir
-		if found {
-			sub, _ = d.entries[i].n.(*StaticDir)
-		}
-		d.mu.RUnlock()
+		sub, _ := d.lookup(name).(*StaticDir)
 		if sub == nil {
 			sub = NewStaticDir(d.Perm)
 			d.Add(name, sub)
@@ -151,6 +168,7 @@ func (d *StaticDir) Subdir(path string) *StaticDir {
 
 // Delete takes a name away.
 func (d *StaticDir) Delete(name string) {
+	d.complete()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if i, found := d.find(name); found {
@@ -158,11 +176,22 @@ func (d *StaticDir) Delete(name string) {
 	}
 }
 
+// lookup returns the inode of a name, nil if it is not there.
+func (d *StaticDir) lookup(name string) (n Inode) {
+	d.mu.RLock()
+	if i, found := d.find(name); found {
+		n = d.entries[i].n
+	}
+	d.mu.RUnlock()
+	return n
+}
+
 func (d *StaticDir) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(d.entries, name, func(e staticEntry, s string) int { return strings.Compare(e.name, s) })
 }
 
 func (d *StaticDir) Stat(st *Stat) error {
+	d.complete()
 	d.DynamicDir.Stat(st)
 	d.mu.RLock()
 	for _, e := range d.entries {
@@ -179,16 +208,19 @@ type staticNames StaticDir
 
 func (s *staticNames) Lookup(_ Caller, name string) (Inode, error) {
 	d := (*StaticDir)(s)
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if i, found := d.find(name); found {
-		return d.entries[i].n, nil
+	n := d.lookup(name)
+	if n == nil {
+		d.complete()
+		if n = d.lookup(name); n == nil {
+			return nil, unix.ENOENT
+		}
 	}
-	return nil, unix.ENOENT
+	return n, nil
 }
 
 func (s *staticNames) Names(_ Caller, after int64, emit func(int64, string, uint64, uint8) bool) error {
 	d := (*StaticDir)(s)
+	d.complete()
 	d.mu.RLock()
 	list := slices.Clone(d.entries)
 	d.mu.RUnlock()

@@ -61,8 +61,10 @@ func New(cfg Config) *FS {
 		}
 		return strconv.Itoa(t.Process().PID()) + "/task/" + strconv.Itoa(t.TID()), nil
 	}))
-	fs.addSystem()
-	fs.addSysctl()
+	fs.root.Lazily(func(*vfs.StaticDir) {
+		fs.addSystem()
+		fs.root.Add("sys", vfs.NewStaticDir(0o555).Lazily(fs.addSysctl))
+	})
 	return fs
 }
 

@@ -34,8 +34,11 @@ func (fs *FS) newProcessDir(p Process, uid, gid uint32) *processDir {
 	d := vfs.NewStaticDir(0o555)
 	d.UID, d.GID = uid, gid
 	w := tree{fs, d, p, p.Leader, uid, gid, true}
-	w.add()
-	d.Add("task", w.dir(0o555, &taskNames{fs: fs, p: p, threads: map[int]*vfs.StaticDir{}}))
+	w.addExe()
+	d.Lazily(func(*vfs.StaticDir) {
+		w.add()
+		d.Add("task", w.dir(0o555, &taskNames{fs: fs, p: p, threads: map[int]*vfs.StaticDir{}}))
+	})
 	return &processDir{d, p}
 }
 
@@ -99,6 +102,19 @@ func rootOf(c vfs.Caller) vfs.Path {
 	return vfs.Path{}
 }
 
+// addExe adds the one file that every program of glibc asks for.
+func (w *tree) addExe() {
+	p := w.p
+	w.link("exe", func() (vfs.Path, bool) {
+		at, ok := p.Exe()
+		if ok {
+			at.Unpin() // nothing leaves the tree while a link is followed
+		}
+		return at, ok
+	})
+}
+
+// add adds all files but exe.
 func (w *tree) add() {
 	p, thread := w.p, w.t
 	space := func(f func(b []byte, as *mm.AddressSpace) ([]byte, error)) func([]byte) ([]byte, error) {
@@ -194,13 +210,6 @@ func (w *tree) add() {
 	w.file("mounts", 0o444, mounts(appendMounts))
 	w.file("mountinfo", 0o444, mounts(appendMountinfo))
 
-	w.link("exe", func() (vfs.Path, bool) {
-		at, ok := p.Exe()
-		if ok {
-			at.Unpin() // nothing leaves the tree while a link is followed
-		}
-		return at, ok
-	})
 	w.link("cwd", func() (vfs.Path, bool) { return fsPath(thread(), (*vfs.FSContext).Cwd) })
 	w.link("root", func() (vfs.Path, bool) { return fsPath(thread(), (*vfs.FSContext).Root) })
 	fds := func(info bool) *fdNames {
@@ -247,7 +256,8 @@ func (n *taskNames) Lookup(_ vfs.Caller, name string) (vfs.Inode, error) {
 		d = vfs.NewStaticDir(0o555)
 		d.UID, d.GID = uid, gid
 		w := tree{n.fs, d, n.p, func() Thread { return n.p.Thread(tid) }, uid, gid, false}
-		w.add()
+		w.addExe()
+		d.Lazily(func(*vfs.StaticDir) { w.add() })
 		n.threads[tid] = d
 	}
 	return d, nil

@@ -72,10 +72,8 @@ var sysctls = []struct{ path, value string }{
 	{"net/core/somaxconn", "4096"},
 }
 
-// addSysctl adds /proc/sys.
-func (fs *FS) addSysctl() {
-	sys := vfs.NewStaticDir(0o555)
-	fs.root.Add("sys", sys)
+// addSysctl fills /proc/sys.
+func (fs *FS) addSysctl(sys *vfs.StaticDir) {
 	add := func(path string, n vfs.Inode) {
 		dir, name := sys, path
 		if i := strings.LastIndexByte(path, '/'); i >= 0 {

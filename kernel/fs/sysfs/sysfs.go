@@ -16,8 +16,13 @@ const kernelMax = 255
 
 // New returns the file system.
 func New() vfs.Filesystem {
-	root := vfs.NewStaticDir(0o555)
+	root := vfs.NewStaticDir(0o555).Lazily(fill)
 	root.SetIno(1)
+	return &vfs.SynthFS{Name: "sysfs", Magic: unix.SYSFS_MAGIC, Top: root}
+}
+
+// fill adds what is in the root directory.
+func fill(root *vfs.StaticDir) {
 	n := cpu.NumCPU()
 	all := list(n)
 
@@ -65,7 +70,6 @@ func New() vfs.Filesystem {
 	root.Subdir("dev/char")
 	root.Subdir("fs")
 	root.Subdir("module")
-	return &vfs.SynthFS{Name: "sysfs", Magic: unix.SYSFS_MAGIC, Top: root}
 }
 
 // text adds a file with a fixed line.
