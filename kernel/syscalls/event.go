@@ -31,8 +31,6 @@ var eventRows = []Row{
 	{AMD64: 319, ARM64: 279, Name: "memfd_create", Fn: sysMemfdCreate, Format: "name:str, flags:hex, =fd",
 		Level: Partial, Note: "no MFD_HUGETLB (EINVAL)"},
 	{AMD64: 447, ARM64: 447, Name: "memfd_secret", Level: None, Format: "flags:hex", Note: "ENOSYS, as Linux built without it"},
-	{AMD64: 282, ARM64: NoNumber, Name: "signalfd", Level: None, Format: "fd:fd, mask:sigset, size:size", Note: "ENOSYS: not there yet"},
-	{AMD64: 289, ARM64: 74, Name: "signalfd4", Level: None, Format: "fd:fd, mask:sigset, size:size, flags:hex", Note: "ENOSYS: not there yet"},
 	{AMD64: 253, ARM64: NoNumber, Name: "inotify_init", Level: None, Note: "ENOSYS, as Linux built without inotify; programs fall back to polling"},
 	{AMD64: 294, ARM64: 26, Name: "inotify_init1", Level: None, Format: "flags:hex", Note: "ENOSYS, as Linux built without inotify; programs fall back to polling"},
 	{AMD64: 254, ARM64: 27, Name: "inotify_add_watch", Level: None, Format: "fd:fd, path:path, mask:hex", Note: "ENOSYS: there is no inotify_init"},

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/abi/linux"
+	"gosv/kernel/fs/signalfd"
 	"gosv/kernel/mm"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
@@ -122,6 +123,8 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 		var n int64
 		if s, e := socket.Of(f); e == nil && off == current {
 			n, err = readSocket(t, f, s, &o.Buf, flags)
+		} else if s := signalfd.Of(f); s != nil {
+			n, err = readSignals(t, f, s, &o.Buf)
 		} else if err = checkTerminal(t, f, false); err == nil {
 			n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
 		}

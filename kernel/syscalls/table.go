@@ -20,6 +20,7 @@ var families = []*[]Row{
 	&socketRows,
 	&sockioRows,
 	&threadRows,
+	&pidfdRows,
 	&signalRows,
 	&futexRows,
 	&timeRows,

@@ -12,7 +12,7 @@ import (
 // threadRows are the calls that make, change and end threads and processes.
 var threadRows = []Row{
 	{AMD64: 56, ARM64: 220, Name: "clone", Fn: sysClone, Format: "flags:flags.clone, child_stack:ptr, parent_tid:ptr, child_tid:ptr, tls:ptr",
-		Level: Partial, Note: "no namespaces (EINVAL), no CLONE_PIDFD; CLONE_SYSVSEM, CLONE_IO and CLONE_PTRACE have nothing to act on"},
+		Level: Partial, Note: "no namespaces (EINVAL); CLONE_SYSVSEM, CLONE_IO and CLONE_PTRACE have nothing to act on"},
 	{AMD64: 435, ARM64: 435, Name: "clone3", Fn: sysClone3, Format: "args:ptr, size:size",
 		Level: Partial, Note: "as clone; no set_tid and no cgroup"},
 	{AMD64: 57, ARM64: NoNumber, Name: "fork", Fn: sysFork},
@@ -22,8 +22,7 @@ var threadRows = []Row{
 	{AMD64: 60, ARM64: 93, Name: "exit", Fn: sysExit, Format: "status:int"},
 	{AMD64: 231, ARM64: 94, Name: "exit_group", Fn: sysExitGroup, Format: "status:int"},
 	{AMD64: 61, ARM64: 260, Name: "wait4", Fn: sysWait4, Format: "pid:int, status:ptr, options:flags.wait, rusage:ptr"},
-	{AMD64: 247, ARM64: 95, Name: "waitid", Fn: sysWaitid, Format: "idtype:int, id:int, infop:ptr, options:flags.wait, rusage:ptr",
-		Level: Partial, Note: "no P_PIDFD"},
+	{AMD64: 247, ARM64: 95, Name: "waitid", Fn: sysWaitid, Format: "idtype:int, id:int, infop:ptr, options:flags.wait, rusage:ptr"},
 	{AMD64: 218, ARM64: 96, Name: "set_tid_address", Fn: sysSetTIDAddress, Format: "tidptr:ptr"},
 	{AMD64: 186, ARM64: 178, Name: "gettid", Fn: sysGettid},
 	{AMD64: 272, ARM64: 97, Name: "unshare", Fn: sysUnshare, Format: "flags:flags.clone",
@@ -38,7 +37,11 @@ var threadRows = []Row{
 
 // sysClone is clone(2) with x86-64's order of arguments.
 func sysClone(t *task.Thread, a *Args) (uint64, error) {
-	return clone(t, &task.CloneArgs{Flags: a[0] &^ 0xff & 0xffffffff, ExitSignal: int(a[0] & 0xff), Stack: a[1], ParentTID: a[2], ChildTID: a[3], TLS: a[4]})
+	flags := a[0] &^ 0xff & 0xffffffff
+	if flags&(unix.CLONE_PIDFD|unix.CLONE_PARENT_SETTID) == unix.CLONE_PIDFD|unix.CLONE_PARENT_SETTID {
+		return 0, unix.EINVAL // one argument for both
+	}
+	return clone(t, &task.CloneArgs{Flags: flags, ExitSignal: int(a[0] & 0xff), Stack: a[1], ParentTID: a[2], PidFD: a[2], ChildTID: a[3], TLS: a[4]})
 }
 
 func clone(t *task.Thread, c *task.CloneArgs) (uint64, error) {
@@ -88,7 +91,7 @@ func sysClone3(t *task.Thread, a *Args) (uint64, error) {
 		flags&(unix.CLONE_THREAD|unix.CLONE_PARENT) != 0 && word(4) != 0:
 		return 0, unix.EINVAL
 	}
-	return clone(t, &task.CloneArgs{Flags: flags, ChildTID: word(2), ParentTID: word(3), ExitSignal: int(word(4)), Stack: stack + stackSize, TLS: word(7)})
+	return clone(t, &task.CloneArgs{Flags: flags, PidFD: word(1), ChildTID: word(2), ParentTID: word(3), ExitSignal: int(word(4)), Stack: stack + stackSize, TLS: word(7)})
 }
 
 // sysExecve runs another program (execve(2)).
@@ -218,7 +221,7 @@ func sysWaitid(t *task.Thread, a *Args) (uint64, error) {
 		options&(unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED) == 0 {
 		return 0, unix.EINVAL
 	}
-	pid := int(int32(a[1]))
+	pid, nonblock := int(int32(a[1])), false
 	switch a[0] {
 	case unix.P_ALL:
 		pid = -1
@@ -234,12 +237,28 @@ func sysWaitid(t *task.Thread, a *Args) (uint64, error) {
 		if pid == -1 { // group 1, which -1 would not say
 			return 0, unix.ECHILD
 		}
+	case unix.P_PIDFD:
+		p, f, err := pidfdProcess(t, a[1])
+		if err != nil {
+			return 0, err
+		}
+		defer f.Release()
+		if pid = p.LiveID(); pid < 0 {
+			return 0, unix.ECHILD
+		}
+		nonblock = f.Nonblocking() && options&unix.WNOHANG == 0
 	default:
 		return 0, unix.EINVAL
+	}
+	if nonblock {
+		options |= unix.WNOHANG
 	}
 	r, err := t.Wait4(pid, options)
 	if err != nil {
 		return 0, err
+	}
+	if nonblock && r.PID == 0 {
+		return 0, unix.EAGAIN
 	}
 	if a[4] != 0 && r.PID != 0 {
 		if err := copyOutUsage(t, a[4], &r.Usage); err != nil {

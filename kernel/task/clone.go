@@ -5,6 +5,7 @@ import (
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
+	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/wait"
 )
 
@@ -13,6 +14,7 @@ type CloneArgs struct {
 	Flags      uint64 // CLONE_*, without the exit signal
 	ChildTID   uint64
 	ParentTID  uint64
+	PidFD      uint64 // where CLONE_PIDFD stores the descriptor
 	ExitSignal int
 	Stack      uint64 // the new stack pointer; 0: the parent's
 	TLS        uint64
@@ -26,7 +28,7 @@ const (
 	cloneNoEffect = unix.CLONE_PTRACE | unix.CLONE_UNTRACED | unix.CLONE_DETACHED | unix.CLONE_SYSVSEM | unix.CLONE_IO
 	cloneKnown    = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_VFORK |
 		unix.CLONE_PARENT | unix.CLONE_THREAD | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID |
-		unix.CLONE_CHILD_CLEARTID | unix.CLONE_CHILD_SETTID | cloneClearSighand | cloneNoEffect
+		unix.CLONE_CHILD_CLEARTID | unix.CLONE_CHILD_SETTID | unix.CLONE_PIDFD | cloneClearSighand | cloneNoEffect
 )
 
 // Clone makes a thread or a process (clone(2)) and returns its ID. EINVAL, EAGAIN,
@@ -40,6 +42,7 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		f&unix.CLONE_THREAD != 0 && f&unix.CLONE_SIGHAND == 0,
 		f&unix.CLONE_SIGHAND != 0 && f&unix.CLONE_VM == 0,
 		f&unix.CLONE_SIGHAND != 0 && f&cloneClearSighand != 0,
+		f&unix.CLONE_PIDFD != 0 && f&(unix.CLONE_THREAD|unix.CLONE_DETACHED) != 0,
 		a.ExitSignal < 0 || a.ExitSignal > linux.NSIG,
 		f&unix.CLONE_SETTLS != 0 && a.TLS >= cpu.UserTop:
 		return 0, unix.EINVAL
@@ -68,8 +71,20 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		vfork.BeforeSleep = t.beforeSleep
 		c.vforkDone.Store(vfork)
 	}
+	pidFD := -1
+	if f&unix.CLONE_PIDFD != 0 {
+		if pidFD, err = t.Files.Install(pidfd.New(c.Proc, 0), true); err == nil {
+			err = t.MM.Store32(a.PidFD, uint32(pidFD))
+		}
+		if err != nil {
+			t.closePidFD(pidFD)
+			c.drop()
+			return 0, err
+		}
+	}
 	tid, ok := c.publish(t, f, a.ExitSignal)
 	if !ok {
+		t.closePidFD(pidFD)
 		c.drop()
 		return 0, linux.ERESTARTNOINTR // the group is ending
 	}
@@ -92,6 +107,13 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		t.setState(stateRunning)
 	}
 	return tid, nil
+}
+
+// closePidFD takes back the descriptor of a child that does not come to be.
+func (t *Thread) closePidFD(fd int) {
+	if fd >= 0 {
+		t.Files.Close(fd) //nolint:errcheck // another thread has closed it
+	}
 }
 
 // newChild makes the thread with what it shares and what it copies; nobody can see
@@ -177,6 +199,9 @@ func (t *Thread) drop() {
 	t.MM.Release()
 	t.Files.Release()
 	t.FS.Release()
+	if t.Proc.PID == 0 {
+		t.Proc.setExe(nil)
+	}
 }
 
 // publish gives the thread its ID and puts it into the tables; false if the

@@ -183,6 +183,7 @@ func (p *Process) finish() {
 		<-o.done
 	}
 	close(p.done)
+	p.exited.Notify(wait.Readable)
 	if zombies {
 		heir.childExit.Notify(wait.In)
 	}

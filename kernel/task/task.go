@@ -126,6 +126,7 @@ type Process struct {
 	personality atomic.Uint32
 
 	childExit wait.Queue    // told when a child ends, stops or goes on
+	exited    wait.Queue    // told when the process ends
 	signalfd  wait.Queue    // told when a signal is queued
 	done      chan struct{} // closed at the end of the process
 	startTime int64         // on cpu.Nanotime's clock

@@ -1,0 +1,71 @@
+package task
+
+import (
+	"gosv/abi/linux"
+	"gosv/kernel/fs/pidfd"
+	"gosv/kernel/fs/signalfd"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+var (
+	_ pidfd.Process   = (*Process)(nil)
+	_ signalfd.Thread = (*Thread)(nil)
+)
+
+// Exited reports whether all threads have ended.
+func (p *Process) Exited() bool {
+	p.table.mu.Lock()
+	defer p.table.mu.Unlock()
+	return p.zombie
+}
+
+// ExitQueue is told when the process ends.
+func (p *Process) ExitQueue() *wait.Queue { return &p.exited }
+
+// LiveID is the PID, -1 once the process was waited for.
+func (p *Process) LiveID() int {
+	p.table.mu.Lock()
+	defer p.table.mu.Unlock()
+	if p.table.procs[p.PID] != p {
+		return -1
+	}
+	return p.PID
+}
+
+// TakeSignal removes a pending signal of set, the thread's own or the process's.
+func (t *Thread) TakeSignal(set linux.SigSet) (linux.SigInfo, bool) {
+	p := t.Proc
+	p.mu.Lock()
+	info, ok := t.dequeue(set)
+	if ok {
+		t.recalc()
+	}
+	p.mu.Unlock()
+	if ok {
+		p.countOverrun(&info)
+	}
+	return info, ok
+}
+
+// HasSignal reports whether a signal of set is pending.
+func (t *Thread) HasSignal(set linux.SigSet) bool {
+	t.Proc.mu.Lock()
+	defer t.Proc.mu.Unlock()
+	return (t.sig.pending.set|t.Proc.signals.pending.set)&set != 0
+}
+
+// SignalQueue is told when a signal of the process becomes pending.
+func (t *Thread) SignalQueue() *wait.Queue { return &t.Proc.signalfd }
+
+// Files returns the descriptors of the process, retained; nil once it has ended.
+func (p *Process) Files() *vfs.FDTable {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.threads) == 0 {
+		return nil
+	}
+	f := p.threads[0].Files
+	f.Retain()
+	return f
+}
