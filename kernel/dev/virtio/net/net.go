@@ -221,7 +221,7 @@ func (d *Device) Start(s Stack) error {
 	return nil
 }
 
-// Close resets the device and frees its memory. Nothing may be sent any more.
+// Close resets a device that was not started, and frees its memory.
 func (d *Device) Close() {
 	d.dev.Close()
 	for _, q := range d.rx {
