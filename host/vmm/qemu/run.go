@@ -170,6 +170,7 @@ func (q QEMU) Start(m vmm.Machine, s vmm.Streams) (vmm.Process, error) {
 	}
 	closeAll(append([]*os.File{inR, outW, errW, logW, controlQEMU}, taps...))
 	go feed(inW, s.Stdin)
+	go raiseBacklogs(p.cmd.Process.Pid, m.Networks, p.done)
 	p.copies.Add(3)
 	go p.drain(outR, s.Stdout)
 	go p.drain(errR, s.Stderr)
