@@ -21,6 +21,22 @@ gawk                /usr/bin/gawk
 jq                  /usr/bin/jq
 xz-utils            /usr/bin/xz
 bc                  /usr/bin/bc
+iproute2            /usr/sbin/tc
+curl                /usr/bin/curl
+wget                /usr/bin/wget
+bind9-dnsutils      /usr/bin/dig
+dnsmasq-base        /usr/sbin/dnsmasq
+iperf3              /usr/bin/iperf3
+wrk                 /usr/bin/wrk
+redis-tools         /usr/bin/redis-benchmark
+redis-server        /usr/bin/redis-server
+memcached           /usr/bin/memcached
+nginx-light         /usr/sbin/nginx
+lighttpd            /usr/sbin/lighttpd
+haproxy             /usr/sbin/haproxy
+python3-flask       /usr/lib/python3/dist-packages/flask
+nodejs              /usr/bin/node
+node-ws             /usr/share/nodejs/ws
 '
 
 [ "$(uname -m)" = x86_64 ] || { echo "test/setup.sh: the guest tests need an x86-64 machine" >&2; exit 1; }
@@ -50,7 +66,15 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+# Servers are wanted as files: none is to start now and take a port.
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod +x $policy
+	trap 'rm -f "$log" $policy' EXIT
+else
+	trap 'rm -f "$log"' EXIT
+fi
 echo "installing:$missing"
 # An old package list is tried first: it saves a download when it still serves.
 $command >"$log" 2>&1 || { apt-get update >"$log" 2>&1 && $command >>"$log" 2>&1; } || {
