@@ -1,12 +1,16 @@
-//go:build metal
+//go:build metal && !nonet
 
 package main
 
 import (
+	"cmp"
+	"slices"
+
 	"gosv/abi/boot"
 	"gosv/kernel/dev/virtio/mmio"
 	"gosv/kernel/net"
-	"slices"
+	"gosv/kernel/net/etc"
+	"gosv/kernel/task"
 )
 
 // startNetwork configures the network beside the program's start. On a machine without network devices it does
@@ -23,6 +27,18 @@ func startNetwork(config boot.Config, d *devices) error {
 	}
 	c.Hostname = config.Hostname
 	net.Verbose = config.Verbose
+	fixed := c.Resolver()
+	files := etc.Prepare(cmp.Or(config.Hostname, "gosv"), len(fixed.Servers) == 0)
+	files.Update(fixed, false)
+	net.OnChange(func(s net.Status) {
+		if config.Hostname == "" && s.Hostname != "" {
+			task.SetHostname(s.Hostname)
+		}
+		if s.Address.Len() > 0 {
+			files.Address(s.Address.String())
+		}
+		files.Update(s.Resolver, s.Ready)
+	})
 	net.Pending()
 	go net.Start(nics, c)
 	return nil

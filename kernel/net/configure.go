@@ -84,7 +84,8 @@ func ParseConfig(words []string) (Config, error) {
 	return c, nil
 }
 
-// Resolver is what the configuration itself says of name servers.
+// Resolver is what the configuration itself says of name servers; with any, what
+// the network says of them is ignored.
 func (c *Config) Resolver() Resolver { return c.resolver }
 
 // Off reports whether NICs are to be left alone.
@@ -104,6 +105,7 @@ func settle(family4, family6 int32) {
 	configuring.left4.Add(-family4)
 	configuring.left6.Add(-family6)
 	configuring.queue.Notify(wait.In)
+	later(tell)
 }
 
 // waits6 is how long router advertisements are waited for, in nanoseconds.

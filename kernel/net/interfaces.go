@@ -47,8 +47,13 @@ type Stats struct {
 
 // Interfaces lists the interfaces by index: lo, eth0 and so on.
 func Interfaces() []Interface {
+	Default()
+	return interfaces()
+}
+
+func interfaces() []Interface {
 	var list []Interface
-	for id, info := range Default().NICInfo() {
+	for id, info := range base().NICInfo() {
 		list = append(list, newInterface(id, &info))
 	}
 	slices.SortFunc(list, func(a, b Interface) int { return a.Index - b.Index })

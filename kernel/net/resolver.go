@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
@@ -22,12 +23,20 @@ const (
 	sourceRA
 )
 
+// A Status is what the configuration has come to.
+type Status struct {
+	Resolver Resolver
+	Hostname string        // what a DHCP server calls this machine; empty if none does
+	Address  tcpip.Address // of the machine, of length 0 while there is none
+	Ready    bool          // names can be looked up, or it is pointless to wait
+}
+
 // resolvers are what was learned, and who is told.
 var resolvers struct {
-	mu      sync.Mutex // guards what follows
-	list    []learnedResolver
-	told    Resolver
-	changed func(Resolver, string)
+	mu       sync.Mutex // guards what follows
+	list     []learnedResolver
+	hostname string
+	changed  func(Status)
 }
 
 type learnedResolver struct {
@@ -36,9 +45,9 @@ type learnedResolver struct {
 	Resolver
 }
 
-// OnResolver sets what is called when the name servers change, with a host name
-// if a DHCP server gave one. It runs on goroutines of this package.
-func OnResolver(f func(r Resolver, hostname string)) {
+// OnChange sets what is called when the status may have changed, on a goroutine
+// of this package. It is set before Start.
+func OnChange(f func(Status)) {
 	resolvers.mu.Lock()
 	resolvers.changed = f
 	resolvers.mu.Unlock()
@@ -47,16 +56,48 @@ func OnResolver(f func(r Resolver, hostname string)) {
 // learned replaces what one source said.
 func learned(id tcpip.NICID, source int, r Resolver, hostname string) {
 	resolvers.mu.Lock()
-	defer resolvers.mu.Unlock()
 	resolvers.list = slices.DeleteFunc(resolvers.list, func(l learnedResolver) bool { return l.nic == id && l.source == source })
 	if len(r.Servers) > 0 || len(r.Search) > 0 {
 		resolvers.list = append(resolvers.list, learnedResolver{id, source, r})
 	}
 	slices.SortStableFunc(resolvers.list, func(a, b learnedResolver) int { return (a.source-b.source)*1000 + int(a.nic-b.nic) })
-	var all Resolver
-	for _, l := range resolvers.list {
-		if l.source != sourceStatic && len(resolvers.list) > 0 && resolvers.list[0].source == sourceStatic && len(resolvers.list[0].Servers) > 0 {
-			continue // what was said by hand is all
+	if hostname != "" {
+		resolvers.hostname = hostname
+	}
+	resolvers.mu.Unlock()
+	later(tell)
+}
+
+// tell calls who wants to know. It runs on the worker.
+func tell() {
+	var s Status
+	resolvers.mu.Lock()
+	s.Resolver, s.Hostname = joined(resolvers.list), resolvers.hostname
+	f := resolvers.changed
+	resolvers.mu.Unlock()
+	if f == nil {
+		return
+	}
+	for _, i := range interfaces() {
+		for _, a := range i.Addrs {
+			if i.Index != int(Loopback) && a.Scope == unix.RT_SCOPE_UNIVERSE && s.Address.Len() == 0 {
+				s.Address = a.IP
+			}
+		}
+	}
+	// A name server is of use with an address of one family at least; those that
+	// routers advertise come before DHCP's, and are often worse.
+	done4, done6 := configuring.left4.Load() <= 0, configuring.left6.Load() <= 0
+	s.Ready = done4 && done6 || len(s.Resolver.Servers) > 0 && (done4 || done6)
+	f(s)
+}
+
+// joined is what all say together. What was said by hand is all, if it names
+// servers.
+func joined(list []learnedResolver) (all Resolver) {
+	for _, l := range list {
+		if l.source != sourceStatic && list[0].source == sourceStatic && len(list[0].Servers) > 0 {
+			break
 		}
 		for _, s := range l.Servers {
 			if !slices.Contains(all.Servers, s) {
@@ -69,11 +110,7 @@ func learned(id tcpip.NICID, source int, r Resolver, hostname string) {
 			}
 		}
 	}
-	same := slices.Equal(all.Servers, resolvers.told.Servers) && slices.Equal(all.Search, resolvers.told.Search)
-	resolvers.told = all
-	if resolvers.changed != nil && (!same || hostname != "") {
-		resolvers.changed(all, hostname)
-	}
+	return all
 }
 
 // known is what a source has said.
