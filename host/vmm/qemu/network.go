@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -36,12 +37,9 @@ func networkArgs(m vmm.Machine, i int, taps []int) ([]string, error) {
 			return nil, err
 		}
 	case vmm.NetworkTap:
-		queues = tapQueues(m)
 		backend = "tap,ifname=" + n.Device + ",script=no,downscript=no"
-		if queues > 1 && !multiQueue(n.Device) {
-			queues = 1
-		}
-		if queues > 1 {
+		if multiQueue(n.Device) { // QEMU can open such an interface only with more than one queue
+			queues = max(2, tapQueues(m))
 			backend += ",queues=" + strconv.Itoa(queues)
 		}
 	case vmm.NetworkBridge:
@@ -111,8 +109,10 @@ var (
 // can it be opened once for each queue.
 func multiQueue(name string) bool {
 	b, err := os.ReadFile(sysClassNet + name + "/tun_flags")
-	if err != nil {
-		return false
+	if err != nil { // sysfs may be that of another network namespace
+		taps, err := openTun(name, 2)
+		closeAll(taps)
+		return err == nil
 	}
 	flags, err := strconv.ParseUint(strings.TrimSpace(string(b)), 0, 32)
 	return err == nil && flags&unix.IFF_MULTI_QUEUE != 0
@@ -130,7 +130,7 @@ func checkDevices(networks []vmm.Network) error {
 		if n.Kind != vmm.NetworkTap && n.Kind != vmm.NetworkBridge {
 			continue
 		}
-		if _, err := os.Stat(sysClassNet + n.Device); err == nil {
+		if _, err := net.InterfaceByName(n.Device); err == nil {
 			continue
 		}
 		if n.Kind == vmm.NetworkTap {
@@ -141,24 +141,9 @@ func checkDevices(networks []vmm.Network) error {
 	return nil
 }
 
-// openTaps makes an interface on a bridge, open once for each queue. It lasts
-// as long as it is open. None without an error: this process may not.
-func openTaps(bridge string, queues int) (taps []*os.File, err error) {
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, f := range taps {
-			f.Close()
-		}
-		taps = nil
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-			err = nil
-			return
-		}
-		err = fmt.Errorf("an interface on bridge %s: %w", bridge, err)
-	}()
-	name := "gosv%d"
+// openTun opens a tap interface once for each queue, and makes it if there is
+// none; a %d in the name is replaced by a number.
+func openTun(name string, queues int) (taps []*os.File, err error) {
 	flags := unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR
 	if queues > 1 {
 		flags |= unix.IFF_MULTI_QUEUE
@@ -179,32 +164,62 @@ func openTaps(bridge string, queues int) (taps []*os.File, err error) {
 		}
 		name = r.Name()
 	}
-	runtime.LockOSThread() // the name is one of this thread's network namespace
+	return taps, nil
+}
+
+// openTaps makes an interface on a bridge, open once for each queue. It lasts
+// as long as it is open. None without an error: this process may not.
+func openTaps(bridge string, queues int) (taps []*os.File, err error) {
+	taps, err = openTun("gosv%d", queues)
+	if err == nil {
+		err = joinBridge(taps[0], bridge)
+	}
+	if err == nil {
+		return taps, nil
+	}
+	closeAll(taps)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("an interface on bridge %s: %w", bridge, err)
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// joinBridge puts a tap interface on a bridge, and up.
+func joinBridge(f *os.File, bridge string) error {
+	runtime.LockOSThread() // the names are those of this thread's network namespace
 	defer runtime.UnlockOSThread()
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return taps, err
+		return err
 	}
 	defer unix.Close(s)
-	tap, err := unix.NewIfreq(name)
+	tap, err := unix.NewIfreq("")
 	if err != nil {
-		return taps, err
+		return err
+	}
+	if err := unix.IoctlIfreq(int(f.Fd()), unix.TUNGETIFF, tap); err != nil {
+		return err
 	}
 	if err := unix.IoctlIfreq(s, unix.SIOCGIFINDEX, tap); err != nil {
-		return taps, err
+		return err
 	}
-	index := tap.Uint32()
 	br, err := unix.NewIfreq(bridge)
 	if err != nil {
-		return taps, err
+		return err
 	}
-	br.SetUint32(index)
+	br.SetUint32(tap.Uint32())
 	if err := unix.IoctlIfreq(s, unix.SIOCBRADDIF, br); err != nil {
-		return taps, err
+		return err
 	}
 	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, tap); err != nil {
-		return taps, err
+		return err
 	}
 	tap.SetUint16(tap.Uint16() | unix.IFF_UP)
-	return taps, unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, tap)
+	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, tap)
 }

@@ -99,11 +99,6 @@ func (q QEMU) Start(m vmm.Machine, s vmm.Streams) (vmm.Process, error) {
 		return nil, err
 	}
 	var open []*os.File // to close on failure, and QEMU's ends after the start
-	closeAll := func(files []*os.File) {
-		for _, f := range files {
-			f.Close()
-		}
-	}
 	pipe := func() (r, w *os.File, err error) {
 		if r, w, err = os.Pipe(); err == nil {
 			open = append(open, r, w)
