@@ -31,8 +31,8 @@ var forbidden = []string{
 	"sync.(*Mutex)", "runtime.deferproc", "runtime.gopark", "runtime.goready", "runtime.typedmemmove",
 }
 
-// vexCode may contain VEX-encoded instructions (AVX, BMI): the runtime runs them only if GODEBUG=cpu.* lets it, and that is
-// off. Packages that look at CPUID themselves would run theirs, and destroy the program's registers.
+// vexCode may contain VEX-encoded instructions (AVX, BMI): the runtime runs them only if its CPUID shows XSAVE, and
+// that is hidden (overlay.go). Packages that look at CPUID themselves would run theirs, and destroy the program's registers.
 var vexCode = []string{"runtime.", "internal/bytealg.", "internal/cpu.", "indexbytebody", "indexbody", "countbody", "memeqbody", "cmpbody", "strhashbody", "memhash",
 	"runtime/internal/", "internal/runtime/", "crypto/internal/fips140deps/", "gosv/kernel/cpu.setXCR0", "gosv/kernel/cpu.", "math.", "internal/chacha8rand."}
 

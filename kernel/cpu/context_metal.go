@@ -13,6 +13,7 @@ type machine struct {
 	fpCPU    uint64 // index+1 of the CPU whose registers hold the FPU state, 0: memory
 	kick     uint32
 	fpu      uint64 // address of the 64-byte aligned XSAVE area, for all but XMM
+	fpInit   uint32 // the state is the initial one, whatever the area contains; valid while fpCPU is 0
 	xmm      [xmmSize]byte
 	area     []byte
 }
@@ -22,7 +23,7 @@ func NewContext() *Context {
 	x := new(Context)
 	x.area = make([]byte, xsaveSize+64)
 	x.fpu = (uint64(uintptr(unsafe.Pointer(&x.area[0]))) + 63) &^ 63
-	CopyBytes(uintptr(x.fpu), initXSave(), uintptr(xsaveSize))
+	x.fpInit = 1
 	x.xmm = initXMM
 	x.Regs.CS, x.Regs.SS, x.Regs.Flags = UserCS, UserSS, flagInit
 	return x
@@ -33,7 +34,9 @@ func (x *Context) Copy(from *Context) {
 	from.Release()
 	x.Release()
 	x.Regs, x.FSBase, x.GSBase, x.Fault = from.Regs, from.FSBase, from.GSBase, from.Fault
-	CopyBytes(uintptr(x.fpu), uintptr(from.fpu), uintptr(xsaveSize))
+	if x.fpInit = from.fpInit; x.fpInit == 0 {
+		CopyBytes(uintptr(x.fpu), uintptr(from.fpu), uintptr(xsaveSize))
+	}
 	x.xmm = from.xmm
 }
 

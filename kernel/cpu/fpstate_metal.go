@@ -34,7 +34,7 @@ func FPFeatures() uint64 { return xcr0 }
 func (x *Context) SaveFP(b []byte) {
 	x.Release()
 	b = b[:xsaveSize]
-	copy(b, unsafe.Slice((*byte)(at(uintptr(x.fpu))), xsaveSize))
+	copy(b, unsafe.Slice((*byte)(at(x.image())), xsaveSize))
 	copy(b[fpXMM:fpXMMEnd], x.xmm[:256])
 	copy(b[fpMXCSR:], x.xmm[256:260])
 	binary.LittleEndian.PutUint32(b[fpMXCSR+4:], mxcsrMask)
@@ -72,6 +72,7 @@ func (x *Context) RestoreFP(b []byte) error {
 	}
 	x.Release()
 	copy(unsafe.Slice((*byte)(at(uintptr(x.fpu))), xsaveSize), b)
+	x.fpInit = 0
 	if useXSave != 0 {
 		Store64(uintptr(x.fpu)+fpHeader, present&^stateSSE)
 	}

@@ -136,7 +136,10 @@ func FlushKernel(va, n uint64) { shootdown(0, va, n, false) }
 // DropRoot makes sure that no CPU keeps root loaded, before its frames are freed.
 //
 //go:nosplit
-func DropRoot(root uint64) { shootdown(root, 0, 0, true) }
+func DropRoot(root uint64) {
+	shootdown(root, 0, 0, true)
+	fpForget(root)
+}
 
 // EnterIdle says that this CPU will only run code that needs no heap and no user memory, until LeaveIdle. A CPU that woke
 // up and found nothing to do calls it again: a flush that it missed meanwhile must stay noted.

@@ -34,6 +34,8 @@ type CPU struct {
 	uctx     uintptr // *Context that is, or was last, in ring 3
 	fpOwner  uintptr // *Context whose x87, AVX... state is in the registers
 	root     uint64  // the page table in CR3
+	fpRoot   uint64  // the page table of the last owner, 0 once that is gone
+	fpInit   uint32  // without an owner: the registers are in the initial state
 	scratch  uintptr
 	Index    uint32
 	APICID   uint32

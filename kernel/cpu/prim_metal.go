@@ -54,6 +54,7 @@ func loadTables(gdt, idt uintptr)
 func setXCR0(v uint64)
 func saveFPU(p uintptr)
 func fxsave(p uintptr)
+func fpUntouched() bool
 func loadFPU(p uintptr)
 func stubAddr() uintptr
 func syscallAddr() uintptr

@@ -337,6 +337,57 @@ fx:
 	FXRSTOR64 (DI)
 	RET
 
+// func fpUntouched() bool: x87 and AVX are as a reset leaves them, but for the
+// contents of x87 registers that are marked empty. It may destroy X0.
+TEXT ·fpUntouched(SB),NOSPLIT,$64-1
+	MOVB	$0, ret+0(FP)
+	CMPL	·fpProbe(SB), $const_probeNone
+	JEQ	done
+	CMPL	·fpProbe(SB), $const_probeXInUse
+	JEQ	inuse
+	FSTCW	0(SP)
+	CMPW	0(SP), $0x37f
+	JNE	done			// else FSTENV would mask exceptions
+	FSTENV	0(SP)
+	CMPW	4(SP), $0		// status
+	JNE	done
+	CMPW	8(SP), $0xffff		// tags
+	JNE	done
+	TESTQ	$4, ·xcr0(SB)
+	JZ	yes
+	VEXTRACTF128 $1, Y0, 32(SP)
+	VORPS	Y1, Y0, Y0
+	VORPS	Y2, Y0, Y0
+	VORPS	Y3, Y0, Y0
+	VORPS	Y4, Y0, Y0
+	VORPS	Y5, Y0, Y0
+	VORPS	Y6, Y0, Y0
+	VORPS	Y7, Y0, Y0
+	VORPS	Y8, Y0, Y0
+	VORPS	Y9, Y0, Y0
+	VORPS	Y10, Y0, Y0
+	VORPS	Y11, Y0, Y0
+	VORPS	Y12, Y0, Y0
+	VORPS	Y13, Y0, Y0
+	VORPS	Y14, Y0, Y0
+	VORPS	Y15, Y0, Y0
+	VEXTRACTF128 $1, Y0, 48(SP)
+	MOVQ	48(SP), AX
+	ORQ	56(SP), AX
+	JZ	yes			// and so Y0 is what it was
+	VINSERTF128 $1, 32(SP), Y0, Y0
+	RET
+inuse:
+	MOVL	$1, CX
+	XGETBV
+	ANDQ	·xcr0(SB), AX
+	TESTQ	$~2, AX			// all but SSE
+	JNZ	done
+yes:
+	MOVB	$1, ret+0(FP)
+done:
+	RET
+
 TEXT ·fxsave(SB),NOSPLIT,$0-8
 	MOVQ	p+0(FP), DI
 	FXSAVE64 (DI)

@@ -198,6 +198,11 @@ func setupFPU(first bool) {
 			if b > maxXSave {
 				Fatal("XSAVE area is larger than known")
 			}
+			if a, _, _, _ := CPUID(13, 1); a&4 != 0 && hyper != hyperTCG { // there it knows nothing of AVX
+				fpProbe = probeXInUse
+			} else if xcr0&^7 == 0 {
+				fpProbe = probeRegisters
+			}
 		}
 	}
 	if first {
