@@ -1,7 +1,6 @@
 package syscalls
 
 import (
-	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -42,32 +41,39 @@ var ioRows = []Row{
 		Level: Partial, Note: "checked; the page cache reads ahead by itself"},
 }
 
-// An operand is the memory operand of one call, with room for short vectors. It
-// is pooled, because a file's methods are called through an interface.
+// An operand is the memory operand of one call, with room for short vectors. A
+// file's methods are called through an interface, so it is on the heap; a thread
+// keeps its last one.
 type operand struct {
 	mm.Buf
+	t    *task.Thread
 	fast [linux.UIO_FASTIOV]mm.IOVec
 }
 
-var operands = sync.Pool{New: func() any { return new(operand) }}
+// takeOperand returns an operand without a Buf.
+func takeOperand(t *task.Thread) *operand {
+	o, _ := t.Operand.(*operand)
+	if o == nil {
+		return &operand{t: t}
+	}
+	t.Operand = nil
+	return o
+}
 
 func newOperand(t *task.Thread, addr, n uint64) *operand {
-	o := operands.Get().(*operand)
+	o := takeOperand(t)
 	o.Buf = mm.UserBuf(t.MM, addr, int(min(n, linux.MAX_RW_COUNT)))
 	return o
 }
 
-func (o *operand) free() {
-	o.Buf = mm.Buf{}
-	operands.Put(o)
-}
+func (o *operand) free() { o.t.Operand = o }
 
 // newVector reads an iovec array (readv(2)): EINVAL for a bad count or length.
 func newVector(t *task.Thread, addr, count uint64) (*operand, error) {
 	if count > linux.IOV_MAX {
 		return nil, unix.EINVAL
 	}
-	o := operands.Get().(*operand)
+	o := takeOperand(t)
 	iov := o.fast[:]
 	if int(count) > len(iov) {
 		iov = make([]mm.IOVec, count)

@@ -2,6 +2,7 @@ package task
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/cpu"
@@ -62,9 +63,7 @@ func (l *limits) copy(from *limits) {
 
 // Limit returns the soft limit of a resource.
 func (p *Process) Limit(resource int) uint64 {
-	p.limits.mu.Lock()
-	defer p.limits.mu.Unlock()
-	return p.limits.tab[resource].Soft
+	return atomic.LoadUint64(&p.limits.tab[resource].Soft)
 }
 
 // Rlimit returns both limits of a resource.
@@ -88,7 +87,8 @@ func (t *Thread) SetRlimit(p *Process, resource int, n Rlimit) (old Rlimit, err 
 		p.limits.mu.Unlock()
 		return old, unix.EPERM
 	}
-	p.limits.tab[resource] = n
+	p.limits.tab[resource].Hard = n.Hard
+	atomic.StoreUint64(&p.limits.tab[resource].Soft, n.Soft) // write(2) looks without the lock
 	p.limits.mu.Unlock()
 	p.applyLimits()
 	if resource == unix.RLIMIT_CPU && n.Soft != Infinity {

@@ -62,6 +62,7 @@ type Thread struct {
 	policy     atomic.Uint64 // scheduling policy, and the priority above bit 32
 	timerSlack atomic.Uint64
 	switches   atomic.Uint64 // how often the thread blocked
+	Operand    any           // package syscalls' memory operand, while it is not in use
 	faults     atomic.Uint64 // page faults resolved
 	state      atomic.Uint32
 

@@ -1,8 +1,8 @@
 package vfs
 
 import (
-	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
@@ -56,7 +56,7 @@ func (f *File) ReadOpts(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, e
 		return 0, unix.ESPIPE
 	}
 	n, err := f.impl.Read(f, dst, 0)
-	if err != unix.EAGAIN {
+	if !again(err) {
 		return n, err
 	}
 	if n > 0 {
@@ -65,20 +65,20 @@ func (f *File) ReadOpts(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, e
 	if o.NoWait || s == nil || f.Nonblocking() {
 		return 0, unix.EAGAIN
 	}
-	w := newBlocked(s, wait.Readable|wait.RdHup)
-	defer w.free()
 	q := f.impl.Queue()
 	if q == nil {
 		return 0, unix.EAGAIN
 	}
+	w := s.Waiter(wait.Readable | wait.RdHup)
 	s.Clear()
-	q.Add(&w.Waiter)
+	q.Add(w)
 	for {
 		n, err = f.impl.Read(f, dst, 0)
-		if n > 0 && err == unix.EAGAIN {
-			err = nil
+		if !again(err) {
+			break
 		}
-		if err != unix.EAGAIN {
+		if n > 0 {
+			err = nil
 			break
 		}
 		if s.Sleep(0) == wait.Interrupted {
@@ -86,8 +86,16 @@ func (f *File) ReadOpts(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, e
 			break
 		}
 	}
-	q.Remove(&w.Waiter)
+	q.Remove(w)
+	s.Done(w)
 	return n, err
+}
+
+// again reports that a call would block. Comparing an error with a constant is a
+// call of the runtime; this is not.
+func again(err error) bool {
+	e, ok := err.(syscall.Errno)
+	return ok && e == unix.EAGAIN
 }
 
 // Write is write(2): to the current position or with O_APPEND to the end,
@@ -173,7 +181,7 @@ func limit(src *mm.Buf, off, max int64) bool {
 
 func (f *File) writeStream(s *wait.Sleeper, src *mm.Buf, o IO) (int64, error) {
 	total, err := f.impl.Write(f, src, 0)
-	if err != unix.EAGAIN && (err != nil || src.Len() == 0 || total == 0) {
+	if !again(err) && (err != nil || src.Len() == 0 || total == 0) {
 		return partial(total, err)
 	}
 	if o.NoWait || s == nil || f.Nonblocking() {
@@ -183,10 +191,9 @@ func (f *File) writeStream(s *wait.Sleeper, src *mm.Buf, o IO) (int64, error) {
 	if q == nil {
 		return partial(total, unix.EAGAIN)
 	}
-	w := newBlocked(s, wait.Writable)
-	defer w.free()
+	w := s.Waiter(wait.Writable)
 	s.Clear()
-	q.Add(&w.Waiter)
+	q.Add(w)
 	for {
 		var n int64
 		n, err = f.impl.Write(f, src, 0)
@@ -202,7 +209,8 @@ func (f *File) writeStream(s *wait.Sleeper, src *mm.Buf, o IO) (int64, error) {
 			break
 		}
 	}
-	q.Remove(&w.Waiter)
+	q.Remove(w)
+	s.Done(w)
 	return partial(total, err)
 }
 
@@ -212,29 +220,6 @@ func partial(n int64, err error) (int64, error) {
 		return n, nil
 	}
 	return 0, err
-}
-
-// blocked is the registration of a thread that waits in read or write.
-type blocked struct {
-	wait.Waiter
-	s *wait.Sleeper
-}
-
-var blockedPool = sync.Pool{New: func() any {
-	w := new(blocked)
-	w.Notify = func(wait.Events) { w.s.Wake() }
-	return w
-}}
-
-func newBlocked(s *wait.Sleeper, mask wait.Events) *blocked {
-	w := blockedPool.Get().(*blocked)
-	w.s, w.Mask = s, mask
-	return w
-}
-
-func (w *blocked) free() {
-	w.s = nil
-	blockedPool.Put(w)
 }
 
 // WaitFor blocks until f is ready for one of the events, Err or Hup.
@@ -255,17 +240,19 @@ func WaitUntil(s *wait.Sleeper, q *wait.Queue, ev wait.Events, condition func() 
 	if s == nil {
 		return unix.EAGAIN
 	}
-	w := newBlocked(s, ev)
-	defer w.free()
+	w := s.Waiter(ev)
 	s.Clear()
-	q.Add(&w.Waiter)
-	defer q.Remove(&w.Waiter)
+	q.Add(w)
+	var err error
 	for !condition() {
 		if s.Sleep(0) == wait.Interrupted {
-			return linux.ERESTARTSYS
+			err = linux.ERESTARTSYS
+			break
 		}
 	}
-	return nil
+	q.Remove(w)
+	s.Done(w)
+	return err
 }
 
 // Seek is lseek(2).

@@ -40,6 +40,9 @@ type Sleeper struct {
 	Pending func() bool
 
 	timer Timer
+
+	own     Waiter // see Waiter
+	ownBusy bool
 }
 
 const (
@@ -48,6 +51,29 @@ const (
 	expired                 // the timer fired
 	parked                  // g waits for goport.Ready
 )
+
+// Waiter returns a Waiter whose Notify calls Wake: the sleeper's own, unless that
+// is in use. The owner of the sleeper gives it back with Done, once it is in no
+// queue.
+func (s *Sleeper) Waiter(mask Events) *Waiter {
+	w := &s.own
+	if s.ownBusy {
+		w = new(Waiter)
+	}
+	s.ownBusy = true
+	if w.Notify == nil {
+		w.Notify = func(Events) { s.Wake() }
+	}
+	w.Mask = mask
+	return w
+}
+
+// Done ends the use of what Waiter returned.
+func (s *Sleeper) Done(w *Waiter) {
+	if w == &s.own {
+		s.ownBusy = false
+	}
+}
 
 // Clear forgets an earlier Wake. An interruption is kept: Pending decides.
 func (s *Sleeper) Clear() { s.state.And(^uint32(woken | expired | interrupted)) }
