@@ -1,0 +1,492 @@
+// Package inet is AF_INET, AF_INET6 and AF_PACKET sockets (ip(7), ipv6(7), tcp(7), udp(7), raw(7), packet(7)) over the stack of
+// package net.
+//
+// A socket is an endpoint of gVisor's stack. Data goes from the program's memory straight into the stack's buffers and back:
+// one copy each way. The endpoint's waiter queue feeds the socket's wait.Queue, so that poll(2) and epoll(7), level- and
+// edge-triggered, see what the stack tells.
+//
+// Lock order:
+//
+//	Socket.mu
+//	the endpoint's own locks
+//	waiter.Queue, wait.Queue
+package inet
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"gosv/kernel/mm"
+	"gosv/kernel/net"
+	"gosv/kernel/net/socket"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+func init() {
+	socket.Register(unix.AF_INET, family{unix.AF_INET, ipv4.ProtocolNumber})
+	socket.Register(unix.AF_INET6, family{unix.AF_INET6, ipv6.ProtocolNumber})
+	socket.Register(unix.AF_PACKET, packetFamily{})
+}
+
+type family struct {
+	af  int
+	net tcpip.NetworkProtocolNumber
+}
+
+func (fam family) Pair(c *socket.Caller, typ, protocol int) (socket.Socket, socket.Socket, error) {
+	if _, err := fam.protocol(c, typ, protocol); err != nil {
+		return nil, nil, err
+	}
+	return nil, nil, unix.EOPNOTSUPP
+}
+
+// protocol finds the transport of socket(2)'s arguments.
+func (fam family) protocol(c *socket.Caller, typ, protocol int) (tcpip.TransportProtocolNumber, error) {
+	if protocol < 0 || protocol >= 256+7 {
+		return 0, unix.EINVAL
+	}
+	switch typ {
+	case unix.SOCK_STREAM:
+		if protocol == 0 || protocol == unix.IPPROTO_TCP {
+			return tcp.ProtocolNumber, nil
+		}
+	case unix.SOCK_DGRAM:
+		switch {
+		case protocol == 0 || protocol == unix.IPPROTO_UDP:
+			return udp.ProtocolNumber, nil
+		case protocol == unix.IPPROTO_ICMP && fam.af == unix.AF_INET:
+			return icmp.ProtocolNumber4, nil
+		case protocol == unix.IPPROTO_ICMPV6 && fam.af == unix.AF_INET6:
+			return icmp.ProtocolNumber6, nil
+		}
+	case unix.SOCK_RAW:
+		if !c.Creds.Has(unix.CAP_NET_RAW) {
+			return 0, unix.EPERM
+		}
+		if protocol != 0 && protocol < 256 {
+			return tcpip.TransportProtocolNumber(protocol), nil
+		}
+	default:
+		return 0, unix.ESOCKTNOSUPPORT
+	}
+	return 0, unix.EPROTONOSUPPORT
+}
+
+func (fam family) New(c *socket.Caller, typ, protocol int) (socket.Socket, error) {
+	p, err := fam.protocol(c, typ, protocol)
+	if err != nil {
+		return nil, err
+	}
+	s := &Socket{net: fam.net, transport: p}
+	s.Init(fam.af, typ, int(p))
+	ep, wq, err := s.newEndpoint()
+	if err != nil {
+		return nil, err
+	}
+	s.use(ep, wq)
+	all.add(s)
+	return s, nil
+}
+
+// newEndpoint makes the endpoint of a socket.
+func (s *Socket) newEndpoint() (tcpip.Endpoint, *waiter.Queue, error) {
+	wq := new(waiter.Queue)
+	var ep tcpip.Endpoint
+	var err tcpip.Error
+	if s.Type == unix.SOCK_RAW {
+		known := s.transport == tcp.ProtocolNumber || s.transport == udp.ProtocolNumber ||
+			s.transport == icmp.ProtocolNumber4 && s.net == ipv4.ProtocolNumber ||
+			s.transport == icmp.ProtocolNumber6 && s.net == ipv6.ProtocolNumber
+		if !known && s.transport != unix.IPPROTO_RAW {
+			return nil, nil, unix.EPROTONOSUPPORT
+		}
+		ep, err = net.Default().NewRawEndpoint(s.transport, s.net, wq, known)
+	} else {
+		ep, err = net.Default().NewEndpoint(s.transport, s.net, wq)
+	}
+	if err != nil {
+		return nil, nil, errno(err)
+	}
+	return ep, wq, nil
+}
+
+// A Socket is a socket of AF_INET or AF_INET6.
+type Socket struct {
+	socket.Base
+	net       tcpip.NetworkProtocolNumber
+	transport tcpip.TransportProtocolNumber
+
+	cur atomic.Pointer[endpoint]
+
+	shut     atomic.Uint32 // shutRead | shutWrite, by shutdown(2)
+	errTaken atomic.Bool   // the error that ended a connection was told
+	small    smallOptions
+
+	// mu guards what follows.
+	mu     sync.Mutex
+	to       tcpip.FullAddress // of a connection that is being made
+	failTold bool              // connect(2) has told that it failed
+	filter   [32]byte          // ICMP_FILTER, ICMPV6_FILTER
+}
+
+const (
+	shutRead  = 1
+	shutWrite = 2
+)
+
+// events are all that the stack tells.
+const events = waiter.AllEvents
+
+// An endpoint is what the stack has of a socket, with the queue of its events.
+type endpoint struct {
+	tcpip.Endpoint
+	wq    *waiter.Queue
+	entry waiter.Entry
+}
+
+// use makes ep the socket's endpoint, and its events the socket's.
+func (s *Socket) use(ep tcpip.Endpoint, wq *waiter.Queue) {
+	e := &endpoint{Endpoint: ep, wq: wq}
+	e.entry.Init(s, events)
+	wq.EventRegister(&e.entry)
+	s.cur.Store(e)
+}
+
+func (s *Socket) endpoint() tcpip.Endpoint { return s.cur.Load().Endpoint }
+
+// NotifyEvent implements waiter.EventListener.
+func (s *Socket) NotifyEvent(mask waiter.EventMask) { s.Notify(wait.Events(mask)) }
+
+func (s *Socket) isTCP() bool { return s.Type == unix.SOCK_STREAM }
+
+// tcpState is the state of a TCP socket.
+func (s *Socket) tcpState() tcp.EndpointState { return tcp.EndpointState(s.endpoint().State()) }
+
+// Readiness implements vfs.FileImpl (tcp_poll, datagram_poll of Linux).
+func (s *Socket) Readiness() wait.Events {
+	ev := wait.Events(s.endpoint().Readiness(waiter.ReadableEvents | waiter.WritableEvents))
+	if s.HasError() {
+		ev |= wait.Err
+	}
+	shut := s.shut.Load()
+	if !s.isTCP() {
+		if s.endpoint().SocketOptions().PeekErr() != nil {
+			ev |= wait.Err
+		}
+		if shut&shutRead != 0 {
+			ev |= wait.Readable | wait.RdHup
+		}
+		if shut == shutRead|shutWrite {
+			ev |= wait.Hup
+		}
+		return ev
+	}
+	ev &^= wait.Hup | wait.RdHup
+	switch st := s.tcpState(); st {
+	case tcp.StateInitial, tcp.StateBound:
+		ev = ev&wait.Err | wait.Writable | wait.Hup
+	case tcp.StateListen:
+		ev &= wait.Readable | wait.Err
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		ev &= wait.Err
+	case tcp.StateError, tcp.StateClose, tcp.StateTimeWait:
+		ev |= wait.Readable | wait.Writable | wait.RdHup | wait.Hup
+		if st == tcp.StateError && !s.errTaken.Load() {
+			ev |= wait.Err
+		}
+	default:
+		if st == tcp.StateCloseWait || st == tcp.StateLastAck || st == tcp.StateClosing {
+			shut |= shutRead
+		}
+		if shut&shutRead != 0 {
+			ev |= wait.Readable | wait.RdHup
+		}
+		if shut == shutRead|shutWrite {
+			ev |= wait.Hup
+		}
+	}
+	return ev
+}
+
+// Bind implements socket.Socket.
+func (s *Socket) Bind(c *socket.Caller, b []byte) error {
+	a, err := s.parse(b, true)
+	if err != nil {
+		return err
+	}
+	if a.Port != 0 && a.Port < firstUnprivileged && s.Type != unix.SOCK_RAW && !c.Creds.Has(unix.CAP_NET_BIND_SERVICE) {
+		return unix.EACCES
+	}
+	if s.Type == unix.SOCK_RAW {
+		a.Port = 0
+	}
+	return errno(s.endpoint().Bind(a))
+}
+
+// firstUnprivileged is net.ipv4.ip_unprivileged_port_start.
+const firstUnprivileged = 1024
+
+// Prepare waits until the network has been configured, if addr is beyond this
+// machine. It does so for non-blocking sockets too: the wait is at the start of
+// the machine only, and bounded, and a program that would be told ENETUNREACH
+// instead would give up.
+func (s *Socket) Prepare(c *socket.Caller, b []byte, block bool) error {
+	if net.FamilyConfigured(unix.AF_INET) && net.FamilyConfigured(unix.AF_INET6) {
+		return nil
+	}
+	a, err := s.parse(b, false)
+	if err != nil {
+		return nil // the call itself says what is wrong
+	}
+	af := unix.AF_INET
+	if a.Addr.Len() == 16 {
+		if !header.IsV4MappedAddress(a.Addr) {
+			af = unix.AF_INET6
+		} else {
+			a.Addr = tcpip.AddrFrom4Slice(a.Addr.AsSlice()[12:])
+		}
+	}
+	if a.Addr.Len() == 0 || a.Addr.Unspecified() || header.IsV4LoopbackAddress(a.Addr) || a.Addr == header.IPv6Loopback {
+		return nil
+	}
+	return net.WaitFamily(c.Sleeper, af)
+}
+
+// Connect implements socket.Socket.
+func (s *Socket) Connect(c *socket.Caller, b []byte) error {
+	if len(b) < 2 {
+		return unix.EINVAL
+	}
+	if b[0] == unix.AF_UNSPEC && b[1] == 0 {
+		return s.disconnect()
+	}
+	a, err := s.parse(b, false)
+	if err != nil {
+		return err
+	}
+	if a.Addr.Len() == 0 || a.Addr.Unspecified() { // this machine
+		if a.Addr = header.IPv6Loopback; s.net == ipv4.ProtocolNumber {
+			a.Addr = header.IPv4Loopback
+		}
+	}
+	if !s.isTCP() {
+		if s.transport == udp.ProtocolNumber && a.Port == 0 {
+			a.Port = 65535 // to ask for the route, as programs do; nothing can be sent
+		}
+		return errno(s.endpoint().Connect(a))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.tcpState() {
+	case tcp.StateListen:
+		return unix.EISCONN
+	case tcp.StateError:
+		if !s.failTold {
+			return s.connectError()
+		}
+		// Linux lets a program try again with the same socket.
+		if err := s.renew(); err != nil {
+			return err
+		}
+	}
+	s.to = a
+	err = errno(s.endpoint().Connect(a))
+	if s.tcpState() == tcp.StateError {
+		s.errTaken.Store(true)
+		s.failTold = true
+	}
+	return err
+}
+
+// connectError takes the error that ended a connection; mu is held.
+func (s *Socket) connectError() error {
+	s.failTold = true
+	if err := s.lastError(); err != nil {
+		return err
+	}
+	return unix.ECONNABORTED
+}
+
+// Connected implements socket.Socket.
+func (s *Socket) Connected() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.tcpState() {
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		return unix.EALREADY
+	case tcp.StateError:
+		return s.connectError()
+	}
+	// The endpoint is to know that the program has been told.
+	if err := errno(s.endpoint().Connect(s.to)); err != nil && err != unix.EISCONN {
+		return err
+	}
+	return nil
+}
+
+// disconnect is connect(2) with AF_UNSPEC.
+func (s *Socket) disconnect() error {
+	if !s.isTCP() {
+		return errno(s.endpoint().Disconnect())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.renew()
+}
+
+// renew gives a TCP socket a fresh endpoint; mu is held. Calls that run on the
+// old one end with an error.
+func (s *Socket) renew() error {
+	ep, wq, err := s.newEndpoint()
+	if err != nil {
+		return err
+	}
+	old := s.cur.Load()
+	copyOptions(ep.SocketOptions(), old.SocketOptions())
+	old.wq.EventUnregister(&old.entry)
+	old.Abort()
+	s.shut.Store(0)
+	s.errTaken.Store(false)
+	s.failTold = false
+	s.use(ep, wq)
+	s.Notify(wait.Readable | wait.Writable | wait.Hup)
+	return nil
+}
+
+// copyOptions carries over what setsockopt(2) set.
+func copyOptions(to, from *tcpip.SocketOptions) {
+	to.SetReuseAddress(from.GetReuseAddress())
+	to.SetReusePort(from.GetReusePort())
+	to.SetKeepAlive(from.GetKeepAlive())
+	to.SetV6Only(from.GetV6Only())
+	to.SetDelayOption(from.GetDelayOption())
+	to.SetQuickAck(from.GetQuickAck())
+	to.SetLinger(from.GetLinger())
+	to.SetMark(from.GetMark())
+	to.SetBindToDevice(from.GetBindToDevice())
+}
+
+// Listen implements socket.Socket.
+func (s *Socket) Listen(c *socket.Caller, backlog int) error {
+	if !s.isTCP() {
+		return unix.EOPNOTSUPP
+	}
+	return errno(s.endpoint().Listen(backlog))
+}
+
+// Accept implements socket.Socket.
+func (s *Socket) Accept(c *socket.Caller) (socket.Socket, error) {
+	if !s.isTCP() {
+		return nil, unix.EOPNOTSUPP
+	}
+	if s.tcpState() != tcp.StateListen || s.shut.Load()&shutRead != 0 {
+		return nil, unix.EINVAL
+	}
+	ep, wq, err := s.endpoint().Accept(nil)
+	if err != nil {
+		return nil, errno(err)
+	}
+	n := &Socket{net: s.net, transport: s.transport}
+	n.Init(s.Family, s.Type, s.Protocol)
+	n.InheritFrom(&s.Base)
+	n.small.inherit(&s.small)
+	n.use(ep, wq)
+	all.add(n)
+	return n, nil
+}
+
+// Name implements socket.Socket.
+func (s *Socket) Name(b []byte) ([]byte, error) {
+	a, err := s.endpoint().GetLocalAddress()
+	if err != nil {
+		return nil, errno(err)
+	}
+	if s.Type == unix.SOCK_RAW {
+		a.Port = uint16(s.Protocol)
+	}
+	return s.append(b, a), nil
+}
+
+// Peer implements socket.Socket.
+func (s *Socket) Peer(b []byte) ([]byte, error) {
+	a, err := s.endpoint().GetRemoteAddress()
+	if err != nil {
+		return nil, unix.ENOTCONN
+	}
+	return s.append(b, a), nil
+}
+
+// Shutdown implements socket.Socket.
+func (s *Socket) Shutdown(how int) error {
+	bits := uint32(how + 1)
+	var flags tcpip.ShutdownFlags
+	if bits&shutRead != 0 {
+		flags |= tcpip.ShutdownRead
+	}
+	if bits&shutWrite != 0 {
+		flags |= tcpip.ShutdownWrite
+	}
+	if s.isTCP() && s.tcpState() == tcp.StateListen && bits&shutRead != 0 {
+		// A listening socket ends listening; the port stays bound.
+		err := errno(s.endpoint().Shutdown(flags))
+		s.shut.Or(bits)
+		s.Notify(wait.Readable | wait.Hup)
+		return err
+	}
+	err := errno(s.endpoint().Shutdown(flags))
+	if err == nil || !s.isTCP() && err == unix.ENOTCONN {
+		s.shut.Or(bits)
+		s.Notify(wait.Readable | wait.Writable | wait.RdHup | wait.Hup)
+	}
+	return err
+}
+
+// Read implements vfs.FileImpl.
+func (s *Socket) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) { return socket.Read(s, dst) }
+
+// Write implements vfs.FileImpl.
+func (s *Socket) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return socket.Write(s, src) }
+
+// Release closes the socket. TCP goes on sending what was written.
+func (s *Socket) Release() {
+	all.remove(s)
+	e := s.cur.Load()
+	e.wq.EventUnregister(&e.entry)
+	e.Close()
+}
+
+// Ioctl does SIOCINQ, SIOCOUTQ, SIOCATMARK.
+func (s *Socket) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
+	var opt tcpip.SockOptInt
+	switch cmd {
+	case unix.SIOCINQ:
+		opt = tcpip.ReceiveQueueSizeOption
+	case unix.SIOCOUTQ:
+		opt = tcpip.SendQueueSizeOption
+	case siocAtMark:
+		return 0, as.Store32(arg, 0)
+	default:
+		return 0, unix.ENOTTY
+	}
+	if s.isTCP() && s.tcpState() == tcp.StateListen {
+		return 0, unix.EINVAL
+	}
+	n, err := s.endpoint().GetSockOptInt(opt)
+	if err != nil {
+		n = 0
+	}
+	return 0, as.Store32(arg, uint32(n))
+}
+
+const siocAtMark = 0x8905

@@ -1,0 +1,387 @@
+package inet
+
+import (
+	"encoding/binary"
+	"io"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"gosv/kernel/mm"
+	"gosv/kernel/net/socket"
+)
+
+// A transfer is what the stack sees of the program's memory: the source of what
+// it sends, and where it puts what it received.
+type transfer struct {
+	buf  *mm.Buf
+	err  error
+	drop bool // MSG_TRUNC on a stream: pass over the data
+	to   tcpip.FullAddress
+}
+
+var transfers = sync.Pool{New: func() any { return new(transfer) }}
+
+func newTransfer(b *mm.Buf) *transfer {
+	t := transfers.Get().(*transfer)
+	t.buf, t.err, t.drop = b, nil, false
+	return t
+}
+
+func (t *transfer) free() {
+	t.buf = nil
+	transfers.Put(t)
+}
+
+// Len implements tcpip.Payloader.
+func (t *transfer) Len() int { return t.buf.Len() }
+
+// Read implements tcpip.Payloader.
+func (t *transfer) Read(p []byte) (int, error) {
+	if t.buf.Len() == 0 {
+		return 0, io.EOF
+	}
+	n, err := t.buf.CopyFrom(p)
+	if err != nil {
+		t.err = err
+	}
+	return n, err
+}
+
+// Write implements io.Writer.
+func (t *transfer) Write(p []byte) (int, error) {
+	n := len(p)
+	if t.drop {
+		n = min(n, t.buf.Len())
+		t.buf.Skip(n)
+	} else {
+		var err error
+		if n, err = t.buf.CopyTo(p); err != nil {
+			t.err = err
+			return n, err
+		}
+	}
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
+}
+
+// Send implements socket.Socket.
+func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
+	if m.Flags&(unix.MSG_OOB|unix.MSG_FASTOPEN) != 0 {
+		return 0, unix.EOPNOTSUPP
+	}
+	if s.HasError() {
+		if err := s.TakeError(); err != nil {
+			return 0, err
+		}
+	}
+	opts := tcpip.WriteOptions{More: m.Flags&unix.MSG_MORE != 0, EndOfRecord: m.Flags&unix.MSG_EOR != 0}
+	t := newTransfer(m.Buf)
+	defer t.free()
+	if s.isTCP() {
+		if err := s.maySend(m); err != nil {
+			return 0, err
+		}
+		if m.Buf.Len() == 0 {
+			return 0, nil
+		}
+	} else {
+		if s.shut.Load()&shutWrite != 0 {
+			return 0, unix.EPIPE
+		}
+		if len(m.Name) > 0 {
+			var err error
+			if t.to, err = s.parse(m.Name, false); err != nil {
+				return 0, err
+			}
+			opts.To = &t.to
+		}
+		opts.Atomic = true
+	}
+	if m.Control != nil {
+		if err := s.sendControl(m, &opts, t); err != nil {
+			return 0, err
+		}
+	}
+	before := *m.Buf
+	n, err := s.endpoint().Write(t, opts)
+	// What the stack has read and what it has taken may differ.
+	*m.Buf = before
+	m.Buf.Skip(int(n))
+	if err == nil {
+		return int(n), nil
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	if s.isTCP() && s.tcpState() == tcp.StateError {
+		s.errTaken.Store(true)
+	}
+	return 0, errno(err)
+}
+
+// maySend makes the checks of a TCP socket that the stack makes otherwise.
+func (s *Socket) maySend(m *socket.Message) error {
+	switch s.tcpState() {
+	case tcp.StateInitial, tcp.StateBound, tcp.StateListen:
+		return unix.EPIPE
+	}
+	if s.shut.Load()&shutWrite != 0 {
+		return unix.EPIPE
+	}
+	return nil
+}
+
+// sendControl reads the control messages of ip(7) and ipv6(7).
+func (s *Socket) sendControl(m *socket.Message, o *tcpip.WriteOptions, t *transfer) error {
+	cm := &o.ControlMessages
+	toNIC := func(index uint32) {
+		if index != 0 && o.To != nil {
+			t.to.NIC = tcpip.NICID(index)
+		}
+	}
+	return m.EachControl(func(level, typ int, data []byte) error {
+		switch level {
+		case unix.SOL_SOCKET:
+			switch typ {
+			case unix.SCM_RIGHTS, unix.SCM_CREDENTIALS, unix.SO_TIMESTAMPING, unix.SO_MARK:
+				return nil // as Linux: of no meaning here
+			}
+			return unix.EINVAL
+		case unix.SOL_IP:
+			if s.isTCP() {
+				return nil
+			}
+			switch typ {
+			case unix.IP_TTL:
+				v, err := socket.Int(data)
+				if err != nil || v < 1 || v > 255 {
+					return unix.EINVAL
+				}
+				cm.HasTTL, cm.TTL = true, uint8(v)
+			case unix.IP_TOS: // the endpoint's own is used
+				if len(data) != 1 && len(data) != 4 {
+					return unix.EINVAL
+				}
+			case unix.IP_PKTINFO:
+				if len(data) != 12 {
+					return unix.EINVAL
+				}
+				toNIC(binary.LittleEndian.Uint32(data))
+			case unix.IP_RETOPTS:
+			default:
+				return unix.EINVAL
+			}
+		case unix.SOL_IPV6:
+			if s.isTCP() {
+				return nil
+			}
+			switch typ {
+			case unix.IPV6_HOPLIMIT:
+				v, err := socket.Int(data)
+				if err != nil || v < -1 || v > 255 {
+					return unix.EINVAL
+				}
+				if v >= 0 {
+					cm.HasHopLimit, cm.HopLimit = true, uint8(v)
+				}
+			case unix.IPV6_PKTINFO:
+				if len(data) < 20 {
+					return unix.EINVAL
+				}
+				index := binary.LittleEndian.Uint32(data[16:])
+				a := tcpip.AddrFrom16Slice(data[:16])
+				if !a.Unspecified() && !header.IsV4MappedAddress(a) {
+					cm.HasIPv6PacketInfo = true
+					cm.IPv6PacketInfo = tcpip.IPv6PacketInfo{Addr: a, NIC: tcpip.NICID(index)}
+				} else {
+					toNIC(index)
+				}
+			case unix.IPV6_TCLASS: // the endpoint's own is used
+				v, err := socket.Int(data)
+				if err != nil || v < -1 || v > 255 {
+					return unix.EINVAL
+				}
+			case unix.IPV6_DONTFRAG:
+			default:
+				return unix.EINVAL
+			}
+		}
+		return nil
+	})
+}
+
+// Recv implements socket.Socket.
+func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
+	if m.Flags&unix.MSG_ERRQUEUE != 0 {
+		return s.recvError(m)
+	}
+	if m.Flags&unix.MSG_OOB != 0 {
+		if s.isTCP() {
+			return 0, unix.EINVAL // no urgent data
+		}
+		return 0, unix.EOPNOTSUPP
+	}
+	if s.HasError() {
+		if err := s.TakeError(); err != nil {
+			return 0, err
+		}
+	}
+	t := newTransfer(m.Buf)
+	defer t.free()
+	if s.isTCP() {
+		return s.recvStream(m, t)
+	}
+	room := m.Buf.Len()
+	r, err := s.endpoint().Read(t, tcpip.ReadOptions{Peek: m.Peeking(), NeedRemoteAddr: m.WantName})
+	if err != nil {
+		if _, ok := err.(*tcpip.ErrBadBuffer); !ok || t.err != nil {
+			if _, closed := err.(*tcpip.ErrClosedForReceive); closed {
+				return 0, nil
+			}
+			return 0, errno(err)
+		}
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	n := r.Count
+	if r.Total > room {
+		m.Out |= unix.MSG_TRUNC
+		if m.Flags&unix.MSG_TRUNC != 0 {
+			n = r.Total
+		}
+	}
+	if m.WantName {
+		if s.Type == unix.SOCK_RAW || s.transport != unix.IPPROTO_UDP {
+			r.RemoteAddr.Port = 0
+		}
+		m.Name = s.append(m.NameBuf(), r.RemoteAddr)
+	}
+	if m.ControlMax > 0 {
+		s.recvControl(m, &r.ControlMessages)
+	}
+	return n, nil
+}
+
+func (s *Socket) recvStream(m *socket.Message, t *transfer) (int, error) {
+	if m.Buf.Len() == 0 {
+		return 0, nil
+	}
+	t.drop = m.Flags&unix.MSG_TRUNC != 0
+	r, err := s.endpoint().Read(t, tcpip.ReadOptions{Peek: m.Peeking()})
+	switch err.(type) {
+	case nil:
+		if !m.Peeking() {
+			s.endpoint().ModerateRecvBuf(r.Count)
+		}
+		if m.ControlMax > 0 && s.small.inq.Load() != 0 {
+			n, _ := s.endpoint().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+			m.AddControl32(unix.SOL_TCP, unix.TCP_INQ, uint32(n))
+		}
+		return r.Count, nil
+	case *tcpip.ErrClosedForReceive:
+		return 0, nil
+	case *tcpip.ErrNotConnected:
+		if s.shut.Load()&shutRead != 0 {
+			return 0, nil
+		}
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	if s.tcpState() == tcp.StateError {
+		s.errTaken.Store(true)
+	}
+	return 0, errno(err)
+}
+
+// recvControl tells the receiver what it asked for about a datagram.
+func (s *Socket) recvControl(m *socket.Message, cm *tcpip.ReceivableControlMessages) {
+	if cm.HasTimestamp {
+		ns := cm.Timestamp.UnixNano()
+		var b [16]byte
+		binary.LittleEndian.PutUint64(b[:], uint64(ns/1e9))
+		switch {
+		case s.Flag(socket.FlagTimestampNS | socket.FlagTimestampNSNew):
+			binary.LittleEndian.PutUint64(b[8:], uint64(ns%1e9))
+			m.AddControl(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, b[:])
+		case s.Flag(socket.FlagTimestamp | socket.FlagTimestampNew):
+			binary.LittleEndian.PutUint64(b[8:], uint64(ns%1e9/1e3))
+			m.AddControl(unix.SOL_SOCKET, unix.SO_TIMESTAMP, b[:])
+		}
+	}
+	if cm.HasIPPacketInfo {
+		var b [12]byte
+		binary.LittleEndian.PutUint32(b[:], uint32(cm.PacketInfo.NIC))
+		copy(b[4:], cm.PacketInfo.LocalAddr.AsSlice())
+		copy(b[8:], cm.PacketInfo.DestinationAddr.AsSlice())
+		m.AddControl(unix.SOL_IP, unix.IP_PKTINFO, b[:])
+	}
+	if cm.HasTTL {
+		m.AddControl32(unix.SOL_IP, unix.IP_TTL, uint32(cm.TTL))
+	}
+	if cm.HasTOS {
+		m.AddControl(unix.SOL_IP, unix.IP_TOS, []byte{cm.TOS})
+	}
+	if cm.HasIPv6PacketInfo {
+		var b [20]byte
+		ip := as16(cm.IPv6PacketInfo.Addr)
+		copy(b[:], ip[:])
+		binary.LittleEndian.PutUint32(b[16:], uint32(cm.IPv6PacketInfo.NIC))
+		m.AddControl(unix.SOL_IPV6, unix.IPV6_PKTINFO, b[:])
+	}
+	if cm.HasHopLimit {
+		m.AddControl32(unix.SOL_IPV6, unix.IPV6_HOPLIMIT, uint32(cm.HopLimit))
+	}
+	if cm.HasTClass {
+		m.AddControl32(unix.SOL_IPV6, unix.IPV6_TCLASS, cm.TClass)
+	}
+	if cm.HasOriginalDstAddress {
+		if cm.OriginalDstAddress.Addr.Len() == 4 {
+			m.AddControl(unix.SOL_IP, unix.IP_ORIGDSTADDR, append4(nil, cm.OriginalDstAddress))
+		} else {
+			m.AddControl(unix.SOL_IPV6, unix.IPV6_ORIGDSTADDR, append6(nil, cm.OriginalDstAddress))
+		}
+	}
+}
+
+// recvError is recvmsg(2) with MSG_ERRQUEUE: struct sock_extended_err and the
+// address of who complained (ip(7), IP_RECVERR).
+func (s *Socket) recvError(m *socket.Message) (int, error) {
+	e := s.endpoint().SocketOptions().DequeueErr()
+	if e == nil {
+		return 0, unix.EAGAIN
+	}
+	n := 0
+	if e.Payload != nil {
+		p := e.Payload.AsSlice()
+		var err error
+		if n, err = m.Buf.CopyTo(p[:min(len(p), m.Buf.Len())]); err != nil {
+			return 0, err
+		}
+		if n < len(p) {
+			m.Out |= unix.MSG_TRUNC
+		}
+	}
+	m.Out |= unix.MSG_ERRQUEUE
+	if m.WantName {
+		m.Name = s.append(m.NameBuf(), e.Dst)
+	}
+	var b [16]byte
+	num, _ := errno(e.Err).(unix.Errno)
+	binary.LittleEndian.PutUint32(b[:], uint32(num))
+	b[4], b[5], b[6] = byte(e.Cause.Origin()), e.Cause.Type(), e.Cause.Code()
+	binary.LittleEndian.PutUint32(b[8:], e.Cause.Info())
+	if e.NetProto == header.IPv4ProtocolNumber {
+		m.AddControl(unix.SOL_IP, unix.IP_RECVERR, append4(b[:], e.Offender))
+	} else {
+		m.AddControl(unix.SOL_IPV6, unix.IPV6_RECVERR, append6(b[:], e.Offender))
+	}
+	return n, nil
+}
