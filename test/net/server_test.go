@@ -118,7 +118,15 @@ func guestCommand(t testing.TB, s server, flags []string) *exec.Cmd {
 // start starts a server, and waits until it serves.
 func start(t testing.TB, s server, cmd *exec.Cmd, host string) *running {
 	t.Helper()
-	r := &running{t: t, host: host, cmd: cmd, over: make(chan struct{})}
+	r := new(running)
+	startInto(t, r, s, cmd, host)
+	return r
+}
+
+// startInto is start for an up that looks at what the server prints.
+func startInto(t testing.TB, r *running, s server, cmd *exec.Cmd, host string) {
+	t.Helper()
+	r.t, r.host, r.cmd, r.over = t, host, cmd, make(chan struct{})
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
@@ -149,7 +157,7 @@ func start(t testing.TB, s server, cmd *exec.Cmd, host string) *running {
 		err := s.up(host)
 		if err == nil {
 			t.Logf("up after %v", time.Since(began).Round(10*time.Millisecond))
-			return r
+			return
 		}
 		select {
 		case <-r.over:
