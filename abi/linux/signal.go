@@ -120,6 +120,7 @@ const (
 	SI_KERNEL = 0x80
 	SI_QUEUE  = -1
 	SI_TIMER  = -2
+	SI_MESGQ  = -3
 	SI_TKILL  = -6
 
 	ILL_ILLOPN = 2

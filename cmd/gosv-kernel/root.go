@@ -18,6 +18,7 @@ import (
 	"gosv/kernel/fs/procfs"
 	"gosv/kernel/fs/sysfs"
 	"gosv/kernel/fs/tmpfs"
+	"gosv/kernel/ipc/mqueue"
 	"gosv/kernel/task"
 	"gosv/kernel/tty"
 	"gosv/kernel/vfs"
@@ -100,6 +101,7 @@ func mountSystem(config boot.Config, console *tty.Console) error {
 		{"/dev", devfs.New(console), "devtmpfs", unix.MS_NOSUID | unix.MS_NOEXEC},
 		{"/dev/pts", devpts.New(task.Tasks), "devpts", unix.MS_NOSUID | unix.MS_NOEXEC},
 		{"/dev/shm", tmpfs.New(tmpfs.Options{Mode: 0o1777}), "tmpfs", unix.MS_NOSUID | unix.MS_NODEV},
+		{"/dev/mqueue", mqueue.New(), "mqueue", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{"/proc", procfs.New(task.ProcConfig(board.Info.Cmdline, console.Terminal != nil)), "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{"/sys", sysfs.New(), "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 	} {

@@ -21,6 +21,8 @@ var families = []*[]Row{
 	&sockioRows,
 	&threadRows,
 	&pidfdRows,
+	&sysvRows,
+	&mqueueRows,
 	&signalRows,
 	&futexRows,
 	&timeRows,

@@ -124,9 +124,19 @@ func (t *Thread) endVfork() {
 	}
 }
 
+// exitHooks are told of the end of each process.
+var exitHooks []func(*Process)
+
+// OnExit makes hook be called when a process has ended, before its parent is
+// told. It is for init functions of packages that keep something for processes.
+func OnExit(hook func(*Process)) { exitHooks = append(exitHooks, hook) }
+
 // finish is the end of a process, after its last thread.
 func (p *Process) finish() {
 	p.setExe(nil)
+	for _, hook := range exitHooks {
+		hook(p)
+	}
 	tab := p.table
 	tab.mu.Lock()
 	heir := tab.init

@@ -80,3 +80,7 @@ func (c *Creds) ownerOr(n Inode, capability uint) bool {
 	uid, _ := n.Owner()
 	return c.FSUID == uid || c.Has(capability)
 }
+
+// Access checks the wanted access, Mayxxx, to an object that is no part of the
+// tree: EACCES.
+func (c *Creds) Access(n Inode, want uint32) error { return c.access(n, want) }

@@ -1,0 +1,327 @@
+// Package mqueue is POSIX message queues (mq_overview(7)), and the file system that shows them at /dev/mqueue.
+package mqueue
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/mm"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+// Limits (mq_overview(7), /proc/sys/fs/mqueue).
+const (
+	MaxQueues      = 256
+	MaxMessages    = 10
+	MaxSize        = 8192
+	hardMessages   = 65536 // with CAP_SYS_RESOURCE
+	hardSize       = 16 << 20
+	maxPriority    = 32768
+	DefaultMessage = 10
+	DefaultSize    = 8192
+)
+
+// A Queue is the inode of a message queue.
+type Queue struct {
+	vfs.InodeDefaults
+	ino  uint64
+	made vfs.Time
+
+	mu       sync.Mutex
+	mode     uint32
+	uid, gid uint32
+	max      int
+	size     int
+	list     []message // the next to be received first
+	bytes    int
+	notify   *Notify
+	readers  int // blocked in mq_receive
+	changed  wait.Queue
+}
+
+type message struct {
+	priority uint32
+	text     []byte
+}
+
+// Notify is who is told of a message that comes to an empty queue.
+type Notify struct {
+	Owner  any // the process
+	PID    int
+	Signal int // 0 for SIGEV_NONE
+	Send   func(sender int, uid uint32)
+}
+
+// directory is the root of the file system.
+type directory struct {
+	vfs.DynamicDir
+	mu      sync.Mutex
+	names   map[string]*Queue
+	lastIno uint64
+}
+
+var root = func() *directory {
+	d := &directory{names: make(map[string]*Queue), lastIno: 1}
+	d.Perm = 0o1777
+	d.SetIno(1)
+	d.Dir = d
+	return d
+}()
+
+// New returns the file system of all queues.
+func New() vfs.Filesystem {
+	return &vfs.SynthFS{Name: "mqueue", Magic: 0x19800202, Top: root, IsVolatile: true}
+}
+
+func (d *directory) Lookup(_ vfs.Caller, name string) (vfs.Inode, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if q := d.names[name]; q != nil {
+		return q, nil
+	}
+	return nil, unix.ENOENT
+}
+
+func (d *directory) Names(_ vfs.Caller, after int64, emit func(int64, string, uint64, uint8) bool) error {
+	d.mu.Lock()
+	type entry struct {
+		name string
+		ino  uint64
+	}
+	var list []entry
+	for name, q := range d.names {
+		list = append(list, entry{name, q.ino})
+	}
+	d.mu.Unlock()
+	slices.SortFunc(list, func(a, b entry) int { return int(a.ino) - int(b.ino) })
+	for _, e := range list {
+		if key := int64(e.ino) + 2; key > after && !emit(key, e.name, e.ino, unix.DT_REG) {
+			break
+		}
+	}
+	return nil
+}
+
+// Create makes a queue of the usual size: open(2) in the file system.
+func (d *directory) Create(name string, a *vfs.CreateArgs) (vfs.Inode, error) {
+	if a.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, unix.EPERM
+	}
+	return d.create(name, a.Mode, a.UID, a.GID, DefaultMessage, DefaultSize)
+}
+
+func (d *directory) create(name string, mode, uid, gid uint32, most, size int) (*Queue, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.names) >= MaxQueues {
+		return nil, unix.ENOSPC
+	}
+	d.lastIno++
+	q := &Queue{ino: d.lastIno, made: vfs.Now(), mode: mode & 0o7777, uid: uid, gid: gid, max: most, size: size}
+	d.names[name] = q
+	return q, nil
+}
+
+// Remove is unlink(2) in the file system.
+func (d *directory) Remove(name string, child vfs.Inode) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.names, name)
+	return nil
+}
+
+func checkName(name string) error {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return unix.EINVAL
+	case len(name) > 255:
+		return unix.ENAMETOOLONG
+	}
+	for i := range len(name) {
+		if name[i] == '/' {
+			return unix.EACCES
+		}
+	}
+	return nil
+}
+
+// Attr is struct mq_attr, without the flags.
+type Attr struct{ Max, Size, Current int }
+
+// Open is mq_open(2) with the name as the system call has it, without the slash;
+// mode has the umask applied; attr may be nil. ENOENT, EEXIST, EACCES, EINVAL,
+// ENAMETOOLONG, ENOSPC.
+func Open(c *vfs.Creds, name string, flags, mode uint32, attr *Attr) (*vfs.File, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	root.mu.Lock()
+	q := root.names[name]
+	root.mu.Unlock()
+	switch {
+	case q == nil && flags&unix.O_CREAT == 0:
+		return nil, unix.ENOENT
+	case q == nil:
+		a := Attr{Max: DefaultMessage, Size: DefaultSize}
+		if attr != nil {
+			a = *attr
+			most, size := MaxMessages, MaxSize
+			if c.Has(unix.CAP_SYS_RESOURCE) {
+				most, size = hardMessages, hardSize
+			}
+			if a.Max <= 0 || a.Size <= 0 || a.Max > most || a.Size > size {
+				return nil, unix.EINVAL
+			}
+		}
+		var err error
+		if q, err = root.create(name, mode, c.FSUID, c.FSGID, a.Max, a.Size); err != nil {
+			return nil, err
+		}
+	case flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL:
+		return nil, unix.EEXIST
+	default:
+		want := uint32(vfs.MayRead)
+		switch flags & unix.O_ACCMODE {
+		case unix.O_WRONLY:
+			want = vfs.MayWrite
+		case unix.O_RDWR:
+			want = vfs.MayRead | vfs.MayWrite
+		case unix.O_ACCMODE:
+			return nil, unix.EINVAL
+		}
+		if err := c.Access(q, want); err != nil {
+			return nil, err
+		}
+	}
+	return vfs.NewInodeFile(&file{q: q}, q, "/"+name, flags&(unix.O_ACCMODE|unix.O_NONBLOCK)), nil
+}
+
+// Unlink is mq_unlink(2). ENOENT, EACCES.
+func Unlink(c *vfs.Creds, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	q := root.names[name]
+	if q == nil {
+		return unix.ENOENT
+	}
+	if uid, _ := q.Owner(); c.FSUID != uid && !c.Has(unix.CAP_FOWNER) {
+		return unix.EACCES
+	}
+	delete(root.names, name)
+	return nil
+}
+
+func (q *Queue) Mode() uint32 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return unix.S_IFREG | q.mode
+}
+
+func (q *Queue) Owner() (uid, gid uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.uid, q.gid
+}
+
+func (q *Queue) Stat(st *vfs.Stat) error {
+	st.Ino, st.Size = q.ino, 80
+	st.Mode = q.Mode()
+	st.UID, st.GID = q.Owner()
+	st.Atime, st.Mtime, st.Ctime = q.made, q.made, q.made
+	return nil
+}
+
+func (q *Queue) SetAttr(a *vfs.SetAttr) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if a.Mask&vfs.SetMode != 0 {
+		q.mode = a.Mode
+	}
+	if a.Mask&vfs.SetUID != 0 {
+		q.uid = a.UID
+	}
+	if a.Mask&vfs.SetGID != 0 {
+		q.gid = a.GID
+	}
+	return nil
+}
+
+func (q *Queue) Open(vfs.Caller, *vfs.File, uint32) (vfs.FileImpl, error) { return &file{q: q}, nil }
+
+// file is an open queue. Reading it as a file shows its state.
+type file struct {
+	vfs.FileDefaults
+	q *Queue
+}
+
+// Of returns the queue behind a file, nil if it is none.
+func Of(f *vfs.File) *Queue {
+	if m, ok := f.Impl().(*file); ok {
+		return m.q
+	}
+	return nil
+}
+
+func (f *file) Seekable() bool { return true }
+
+func (f *file) Seek(v *vfs.File, off int64, whence int) (int64, error) {
+	return vfs.SeekIn(v.Offset(), 80, off, whence)
+}
+
+func (f *file) Read(_ *vfs.File, dst *mm.Buf, off int64) (int64, error) {
+	q := f.q
+	q.mu.Lock()
+	b := field(nil, "QSIZE:", q.bytes, 10)
+	kind, sig, pid := 0, 0, 0
+	if n := q.notify; n != nil {
+		sig, pid = n.Signal, n.PID
+		if n.Signal == 0 {
+			kind = 1
+		}
+	}
+	q.mu.Unlock()
+	b = field(append(b, ' '), "NOTIFY:", kind, 5)
+	b = field(append(b, ' '), "SIGNO:", sig, 5)
+	b = append(field(append(b, ' '), "NOTIFY_PID:", pid, 6), '\n')
+	if off >= int64(len(b)) {
+		return 0, nil
+	}
+	n, err := dst.CopyTo(b[off:][:min(len(b)-int(off), dst.Len())])
+	return int64(n), err
+}
+
+func field(b []byte, name string, v, width int) []byte {
+	at := len(b) + len(name)
+	b = strconv.AppendInt(append(b, name...), int64(v), 10)
+	for len(b) < at+width {
+		b = append(b, ' ')
+	}
+	return b
+}
+
+func (f *file) Readiness() (ev wait.Events) {
+	f.q.mu.Lock()
+	defer f.q.mu.Unlock()
+	if len(f.q.list) > 0 {
+		ev |= wait.Readable
+	}
+	if len(f.q.list) < f.q.max {
+		ev |= wait.Writable
+	}
+	return ev
+}
+
+func (f *file) Queue() *wait.Queue { return &f.q.changed }
+
+// Attr returns the limits and how many messages there are.
+func (q *Queue) Attr() Attr {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Attr{q.max, q.size, len(q.list)}
+}
