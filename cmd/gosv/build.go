@@ -108,6 +108,7 @@ func build(o *guestOptions, f *config.File, dir, output, cwd string, args []stri
 			o.workdir = "/" // an image must not depend on where it was made
 		}
 	}
+	env = o.programPath(env, program, base)
 	if q, err = o.request(program, progArgs, env, base); err != nil {
 		return err
 	}

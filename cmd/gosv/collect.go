@@ -125,6 +125,25 @@ func lastOfEach(env []string) []string {
 	return out
 }
 
+// programPath gives the environment in which a program finds itself: one that
+// was found in a directory of this machine's $PATH looks for it there again.
+func (o *guestOptions) programPath(env []string, program, cwd string) []string {
+	const assign = "PATH=" + defaultPath
+	i := slices.Index(env, assign)
+	if o.entrypoint != "" {
+		program = o.entrypoint
+	}
+	if i < 0 || strings.Contains(program, "/") {
+		return env
+	}
+	found, err := rootfs.FindProgram(program, cwd, or(os.Getenv("PATH"), defaultPath))
+	if dir := filepath.Dir(found); err == nil && !slices.Contains(filepath.SplitList(defaultPath), dir) {
+		env = slices.Clone(env)
+		env[i] = "PATH=" + dir + ":" + defaultPath
+	}
+	return env
+}
+
 // request makes the request of a program. The working directory in the guest is this one's path unless given.
 func (o *guestOptions) request(program string, args, env []string, cwd string) (rootfs.Request, error) {
 	q := rootfs.Request{Program: program, Args: args, Cwd: cwd, SearchPath: os.Getenv("PATH"),

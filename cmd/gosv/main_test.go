@@ -423,6 +423,20 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+// TestProgramPath lets a program find itself that is in none of the usual directories.
+func TestProgramPath(t *testing.T) {
+	c := newTool(t, "config")
+	elftest.File{}.Write(t, filepath.Join(c.dir, "opt/prog"))
+	c.env = append(c.env, "PATH="+c.dir+"/opt:"+os.Getenv("PATH"))
+	for _, r := range []struct{ args, want string }{{"prog", c.dir + "/opt:" + defaultPath}, {"./opt/prog", defaultPath}, {"-e PATH=/x prog", "/x"}} {
+		out, stderr, status := c.run("", append([]string{"run"}, strings.Fields(r.args)...)...)
+		line, _, _ := strings.Cut(out, "\n")
+		if got, err := boot.Parse(line); err != nil || !slices.Contains(got.Env, "PATH="+r.want) {
+			t.Errorf("%s: %d, %q, %q; want PATH=%s", r.args, status, stderr, got.Env, r.want)
+		}
+	}
+}
+
 // TestLongCommandLine puts what QEMU would cut off into the image.
 func TestLongCommandLine(t *testing.T) {
 	c := newTool(t, "config")
@@ -510,76 +524,6 @@ func TestDryRun(t *testing.T) {
 	if want := []string{"it's", "$HOME", "a b"}; err != nil || !slices.Equal(got.Args[1:], want) || got.Wall != 0 {
 		t.Errorf("got %q, %v", got.Args, err)
 	}
-}
-
-// TestSignals ends the tool and looks for what is left of QEMU.
-func TestSignals(t *testing.T) {
-	const none = syscall.Signal(0)
-	for _, c := range []struct {
-		mode   string
-		sig    [2]syscall.Signal
-		status int
-		stderr string
-	}{
-		{"server", [2]syscall.Signal{syscall.SIGTERM, none}, 7, ""},
-		{"server", [2]syscall.Signal{syscall.SIGHUP, syscall.SIGTERM}, 7, ""},
-		{"server", [2]syscall.Signal{syscall.SIGINT, none}, 130, ""},
-		{"deaf", [2]syscall.Signal{syscall.SIGTERM, none}, 143, "gosv: ./hello did not end within 500ms of SIGTERM, killing it\n"},
-		{"hangs", [2]syscall.Signal{syscall.SIGINT, none}, 130, "gosv: ./hello did not end within 500ms of SIGINT, killing it\n"},
-		{"hangs", [2]syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, ""},
-		{"hangs", [2]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143, ""},
-		{"hangs", [2]syscall.Signal{syscall.SIGKILL, none}, -1, ""},
-	} {
-		cmd := newTool(t, c.mode).command("run", "./hello")
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var pid int
-		if _, err := fmt.Fscan(out, &pid); err != nil {
-			t.Fatal(err)
-		}
-		for _, sig := range c.sig {
-			if sig != none {
-				cmd.Process.Signal(sig) //nolint:errcheck // Wait tells
-				time.Sleep(50 * time.Millisecond)
-			}
-		}
-		rest, _ := io.ReadAll(out)
-		cmd.Wait() //nolint:errcheck // the status is looked at
-		if got := cmd.ProcessState.ExitCode(); got != c.status || strings.TrimPrefix(stderr.String(), "ready\n") != c.stderr {
-			t.Errorf("%s %v: status %d, %q %q; want %d, %q", c.mode, c.sig, got, rest, stderr.String(), c.status, c.stderr)
-		}
-		if c.mode == "deaf" && !strings.Contains(string(rest), "last words") {
-			t.Errorf("%s: the machine's last output is lost: %q", c.mode, rest)
-		}
-		gone(t, pid)
-	}
-}
-
-// gone checks that a hypervisor has ended.
-func gone(t *testing.T, pid int) {
-	t.Helper()
-	for i := 0; syscall.Kill(pid, 0) == nil && !zombie(pid); i++ {
-		if i == 100 {
-			t.Errorf("QEMU goes on")
-			syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it is ours
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// zombie tells a process that has ended and that nobody waits for: in a
-// container the first process may never do so.
-func zombie(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || strings.Contains(string(b), ") Z ")
 }
 
 func TestHelpNamesEveryFlagOfTheManual(t *testing.T) {

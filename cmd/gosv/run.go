@@ -244,6 +244,7 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 	if err != nil {
 		return guest, inImage, err
 	}
+	env = o.programPath(env, args[0], cwd)
 	q, err := o.request(args[0], args[1:], env, cwd)
 	if err != nil {
 		return guest, inImage, err

@@ -53,7 +53,7 @@ func startOf(pid int) (start uint64, ok bool) {
 	// The second field is the name in parentheses, which may hold anything.
 	s := string(b)
 	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	const state, startTime = 3 - 3, 22 - 3
+	const state, startTime = 0, 22 - 3 // the first of f is field 3
 	if len(f) <= startTime || f[state] == "Z" || f[state] == "X" {
 		return 0, false
 	}
