@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -150,12 +151,20 @@ func (c *collector) program(p string) (elf string, err error) {
 	if err != nil {
 		return "", explain(err)
 	}
+	names := []string{real}
+	for _, s := range cl.Scripts {
+		names = append(names, s.Path)
+		if p, err := filepath.EvalSymlinks(s.Path); err == nil {
+			names = append(names, p)
+		}
+	}
 	// The libraries of modules may have recipes of their own: _ssl.so of Python needs libcrypto.so.
 	for n := -1; n != len(libs); {
 		n = len(libs)
 		for i := range recipes {
-			if r := &recipes[i]; r.applies(real, libs) {
-				libs = append(libs, c.recipe(r, cl.ELF)...)
+			if r := &recipes[i]; r.applies(names, libs) {
+				libs = append(libs, c.recipe(r, cl.ELF, real)...)
+				c.runs(r)
 			}
 		}
 	}
@@ -195,9 +204,9 @@ func (c *collector) optionalLib(name string) {
 // recipe copies what a recipe names and gives the libraries that its shared
 // objects need. A module whose library is missing is no error: the program may
 // never load it.
-func (c *collector) recipe(r *recipe, as string) (libs []string) {
+func (c *collector) recipe(r *recipe, as, real string) (libs []string) {
 	var modules []string
-	for _, p := range r.files(as) {
+	for _, p := range r.files(as, real) {
 		if c.done[p] {
 			continue
 		}
@@ -209,7 +218,7 @@ func (c *collector) recipe(r *recipe, as string) (libs []string) {
 		}
 		skip := func(name string) bool { return matchAny(r.Skip, filepath.Base(name)) }
 		visit := func(name string, e *Entry) {
-			if e.IsRegular() && sharedObject(name) {
+			if e.IsRegular() && (sharedObject(name) || e.Mode&0o111 != 0 && isELF(name)) {
 				modules = append(modules, name)
 			}
 		}
@@ -227,6 +236,36 @@ func (c *collector) recipe(r *recipe, as string) (libs []string) {
 		libs = append(libs, c.libs(l)...)
 	}
 	return libs
+}
+
+// runs adds the programs that a recipe says are started. What this machine does
+// not have is left out.
+func (c *collector) runs(r *recipe) {
+	for _, name := range r.Runs {
+		if c.done["run "+name] {
+			continue
+		}
+		c.done["run "+name] = true
+		p, err := FindProgram(name, c.q.Cwd, c.q.SearchPath)
+		if err == nil {
+			_, err = c.program(p)
+		}
+		if err != nil {
+			c.q.Note("%s: %v", name, err)
+		}
+	}
+}
+
+// isELF reports whether a host file starts like an ELF file.
+func isELF(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err == nil && string(magic[:]) == "\x7fELF"
 }
 
 // links completes symbolic links of a recipe that lead out of its directories:

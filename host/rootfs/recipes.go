@@ -10,11 +10,17 @@ import (
 // that its ELF file tells: the modules of a language, tables, plug-ins.
 type recipe struct {
 	// Programs are patterns for the base name of the program's real file
-	// (/usr/bin/python3 -> python3.11), Libs for the names of needed libraries.
+	// (/usr/bin/python3 -> python3.11), or of the script that it runs, Libs for
+	// the names of needed libraries.
 	Programs, Libs []string
 	// Paths are patterns (path.Match) of host files and directories to copy as
 	// they are. What does not exist is left out.
 	Paths []string
+	// Home are the same, relative to the directory of the program's real file.
+	Home []string
+	// Runs are programs that the program starts, found in $PATH. They come with
+	// their libraries and recipes.
+	Runs []string
 	// Skip are patterns for the base names of directories that are left out.
 	Skip []string
 	// Beside is what to copy relative to the directory of the program as it was
@@ -31,6 +37,7 @@ var recipes = []recipe{
 		Programs: []string{"python[0-9]*", "python", "pypy3*"}, Libs: []string{"libpython*.so*"},
 		Paths: []string{"/usr/lib/python[0-9]*", "/usr/local/lib/python[0-9]*", "/etc/python[0-9]*",
 			"/usr/lib64/python[0-9]*", "/usr/share/zoneinfo/tzdata.zi"},
+		Runs:   []string{"sh"},
 		Skip:   []string{"test", "tests", "idlelib", "idle_test", "turtledemo", "ensurepip", "lib2to3", "config-[0-9]*-*"},
 		Beside: []string{"../pyvenv.cfg", "../lib", "../lib64"}, BesideIf: "../pyvenv.cfg",
 	},
@@ -38,6 +45,7 @@ var recipes = []recipe{
 		Programs: []string{"perl", "perl5*"}, Libs: []string{"libperl.so*"},
 		Paths: []string{"/etc/perl", "/usr/share/perl", "/usr/share/perl5", multiarch + "/perl", multiarch + "/perl5",
 			multiarch + "/perl-base", "/usr/local/share/perl", "/usr/local/lib/x86_64-linux-gnu/perl", "/usr/lib64/perl5", "/usr/lib/perl5"},
+		Runs: []string{"sh"},
 		Skip: []string{"Unicode", "pod"},
 	},
 	{
@@ -47,15 +55,57 @@ var recipes = []recipe{
 	{
 		Programs: []string{"ruby", "ruby[0-9]*"}, Libs: []string{"libruby*.so*"},
 		Paths: []string{"/usr/lib/ruby", "/usr/share/ruby", multiarch + "/ruby", "/var/lib/gems", "/usr/share/rubygems-integration", "/usr/local/lib/ruby"},
+		Runs:  []string{"sh"},
 	},
 	{
 		Programs: []string{"node", "nodejs"}, Libs: []string{"libnode.so*"},
 		Paths: []string{"/usr/share/nodejs", multiarch + "/nodejs", "/usr/share/node_modules", "/usr/lib/node_modules"},
+		Runs:  []string{"sh"},
 		Skip:  []string{"npm", "corepack"},
 	},
 	{
 		Programs: []string{"php", "php[0-9]*", "php-cgi*"}, Libs: []string{"libphp*.so*"},
-		Paths: []string{"/etc/php", "/usr/lib/php", "/usr/share/php", "/usr/lib64/php"},
+		Paths: []string{"/etc/php", "/usr/lib/php", "/usr/share/php", "/usr/lib64/php", "/usr/share/zoneinfo/UTC"},
+		Runs:  []string{"sh"},
+	},
+	{
+		Programs: []string{"java", "javac", "jshell", "jar"},
+		Home:     []string{"../lib", "../conf", "../release"},
+		Paths:    []string{"/etc/java-*"},
+		Skip:     []string{"src.zip"},
+	},
+	{
+		Programs: []string{"erl", "erlc", "escript", "elixir"},
+		Paths:    []string{"/usr/lib/erlang", "/usr/lib/elixir"},
+		Runs:     []string{"sh", "dirname", "basename", "readlink"},
+		Skip:     []string{"examples", "src"},
+	},
+	{
+		Programs: []string{"git"},
+		Paths:    []string{"/usr/lib/git-core", "/usr/share/git-core", "/etc/gitconfig"},
+		Runs:     []string{"sh", "sed", "basename"},
+	},
+	{
+		Programs: []string{"make", "gmake"},
+		Runs:     []string{"sh"},
+	},
+	{
+		// The drivers of GCC: they start the compiler proper, the assembler and the linker.
+		Programs: []string{"gcc-[0-9]*", "g++-[0-9]*", "cpp-[0-9]*", "*-gcc-[0-9]*", "*-g++-[0-9]*", "*-cpp-[0-9]*"},
+		Paths: []string{"/usr/lib/gcc/*/*/cc1", "/usr/lib/gcc/*/*/cc1plus", "/usr/lib/gcc/*/*/collect2", "/usr/lib/gcc/*/*/lto-wrapper",
+			"/usr/lib/gcc/*/*/liblto_plugin.so", "/usr/lib/gcc/*/*/*.o", "/usr/lib/gcc/*/*/libgcc*", "/usr/lib/gcc/*/*/libstdc++.*",
+			"/usr/lib/gcc/*/*/include", "/usr/include/*.h", "/usr/include/linux", "/usr/include/asm-generic", "/usr/include/c++",
+			"/usr/include/x86_64-linux-gnu/a*", "/usr/include/x86_64-linux-gnu/bits", "/usr/include/x86_64-linux-gnu/c++",
+			"/usr/include/x86_64-linux-gnu/gnu", "/usr/include/x86_64-linux-gnu/sys",
+			multiarch + "/*crt*.o", multiarch + "/libc.so", multiarch + "/libc.a", multiarch + "/libc_nonshared.a",
+			multiarch + "/libm.so", multiarch + "/libm.a", multiarch + "/libm-*.a", multiarch + "/libmvec*", multiarch + "/libpthread.a", multiarch + "/libdl.a"},
+		Runs: []string{"as", "ld"},
+	},
+	{
+		Programs: []string{"postgres", "initdb", "pg_ctl", "psql", "pgbench"},
+		Paths:    []string{"/usr/lib/postgresql/*/bin", "/usr/lib/postgresql/*/lib", "/usr/share/postgresql", "/usr/share/zoneinfo"},
+		Runs:     []string{"sh"},
+		Skip:     []string{"bitcode", "pgxs", "man", "extension"},
 	},
 	{
 		Programs: []string{"gawk*"},
@@ -107,10 +157,12 @@ func matchAny(patterns []string, name string) bool {
 	return false
 }
 
-// applies tells whether a recipe is for a program with these libraries.
-func (r *recipe) applies(program string, libs []string) bool {
-	if matchAny(r.Programs, filepath.Base(program)) {
-		return true
+// applies tells whether a recipe is for a program with these names and libraries.
+func (r *recipe) applies(names, libs []string) bool {
+	for _, n := range names {
+		if matchAny(r.Programs, filepath.Base(n)) {
+			return true
+		}
 	}
 	for _, l := range libs {
 		if matchAny(r.Libs, filepath.Base(l)) {
@@ -121,11 +173,15 @@ func (r *recipe) applies(program string, libs []string) bool {
 }
 
 // files lists the host files that a recipe names and that exist. As is the
-// program as it was named, links not followed.
-func (r *recipe) files(as string) []string {
+// program as it was named, links not followed, and real its file.
+func (r *recipe) files(as, real string) []string {
 	var list []string
 	for _, p := range r.Paths {
 		m, _ := filepath.Glob(p)
+		list = append(list, m...)
+	}
+	for _, p := range r.Home {
+		m, _ := filepath.Glob(filepath.Join(filepath.Dir(real), p))
 		list = append(list, m...)
 	}
 	dir := filepath.Dir(as)
