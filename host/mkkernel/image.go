@@ -18,8 +18,8 @@ type segment struct {
 }
 
 // makeImage returns an ELF file with the loadable segments of the linked kernel at their physical addresses, the boot
-// stub at 1 MiB, and the note that makes it a PVH kernel. Sections are dropped.
-func makeImage(linked string) (image []byte, entry uint64, err error) {
+// stub at 1 MiB, and the note that makes it a PVH kernel. Sections are dropped, and the tables of functions made smaller.
+func makeImage(linked string, fullTables bool) (image []byte, entry uint64, err error) {
 	f, err := elf.Open(linked)
 	if err != nil {
 		return nil, 0, err
@@ -42,6 +42,12 @@ func makeImage(linked string) (image []byte, entry uint64, err error) {
 		{elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W | elf.PF_X), Align: 4096,
 			Vaddr: stubPhys, Paddr: stubPhys, Memsz: stubSize}, stub},
 	}
+	var patches []patch
+	if !fullTables {
+		if patches, err = shrinkTables(f); err != nil {
+			return nil, 0, err
+		}
+	}
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_LOAD {
 			continue
@@ -49,6 +55,15 @@ func makeImage(linked string) (image []byte, entry uint64, err error) {
 		b := make([]byte, p.Filesz)
 		if _, err := p.ReadAt(b, 0); err != nil {
 			return nil, 0, err
+		}
+		for _, patch := range patches {
+			if at := patch.addr - p.Vaddr; patch.addr >= p.Vaddr && at < p.Filesz {
+				copy(b[at:], patch.data)
+				if patch.last {
+					b = b[:at+uint64(len(patch.data))]
+					p.Memsz = uint64(len(b))
+				}
+			}
 		}
 		if p.Vaddr-kernelBase < stubPhys+stubSize {
 			return nil, 0, fmt.Errorf("segment at %#x overlaps the boot stub", p.Vaddr)

@@ -3,8 +3,9 @@
 //
 //	go run ./host/mkkernel -o bin/gosv-kernel.elf
 //
-// With -keep-symbols it also leaves the file for gdb beside it, with ending .go.elf. With -lint it checks the
-// linked code of the machine layer instead (see lint.go).
+// There are two profiles: the full kernel, and with -profile minimal one without network and sockets. The tables of
+// functions lose what only people read (package pcln), unless -full-pclntab is given. With -keep-symbols it also leaves the file for
+// gdb beside it, with ending .go.elf. With -lint it checks the linked code of the machine layer instead (see lint.go).
 package main
 
 import (
@@ -31,20 +32,35 @@ const (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("mkkernel: ")
-	out := flag.String("o", "bin/gosv-kernel.elf", "write the bootable kernel to `file`")
-	keep := flag.Bool("keep-symbols", false, "also write the ELF file with symbols for gdb, with ending .go.elf")
-	check := flag.Bool("lint", false, "check the machine layer's code, write nothing")
-	pkg := flag.String("pkg", "./cmd/gosv-kernel", "the kernel's main `package`")
+	var o options
+	flag.StringVar(&o.out, "o", "bin/gosv-kernel.elf", "write the bootable kernel to `file`")
+	flag.BoolVar(&o.keep, "keep-symbols", false, "also write the ELF file with symbols for gdb, with ending .go.elf")
+	flag.BoolVar(&o.fullTables, "full-pclntab", false, "keep file names, lines and arguments of functions, for tracebacks")
+	flag.BoolVar(&o.lint, "lint", false, "check the machine layer's code, write nothing")
+	flag.StringVar(&o.pkg, "pkg", "./cmd/gosv-kernel", "the kernel's main `package`")
+	flag.StringVar(&o.profile, "profile", "full", "`full`, or minimal: without network and sockets")
 	flag.Parse()
 	if flag.NArg() != 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
 	}
-	if err := run(*out, *pkg, *keep, *check); err != nil {
+	if _, ok := profiles[o.profile]; !ok {
+		log.Fatalf("-profile %s: it is full or minimal", o.profile)
+	}
+	if err := run(o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(out, pkg string, keep, check bool) error {
+// profiles are the build tags of the kernel's kinds.
+var profiles = map[string]string{"full": "metal", "minimal": "metal,nonet"}
+
+// options are the flags.
+type options struct {
+	out, pkg, profile      string
+	keep, lint, fullTables bool
+}
+
+func run(o options) error {
 	dir, err := os.MkdirTemp("", "mkkernel")
 	if err != nil {
 		return err
@@ -59,46 +75,46 @@ func run(out, pkg string, keep, check bool) error {
 		return err
 	}
 	linked := filepath.Join(dir, "kernel.go.elf")
-	if err := link(overlay, modfile, linked, pkg, keep || check); err != nil {
+	if err := link(o, overlay, modfile, linked); err != nil {
 		return err
 	}
-	if check {
+	if o.lint {
 		return lint(linked)
 	}
-	image, entry, err := makeImage(linked)
+	image, entry, err := makeImage(linked, o.fullTables)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
 		return err
 	}
-	if keep {
+	if o.keep {
 		b, err := os.ReadFile(linked)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(strings.TrimSuffix(out, ".elf")+".go.elf", b, 0o755); err != nil {
+		if err := os.WriteFile(strings.TrimSuffix(o.out, ".elf")+".go.elf", b, 0o755); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(out, image, 0o644); err != nil {
+	if err := os.WriteFile(o.out, image, 0o644); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d bytes, entry %#x\n", out, len(image), entry)
+	fmt.Printf("%s: %d bytes, entry %#x\n", o.out, len(image), entry)
 	return nil
 }
 
 // link runs go build. The result does not depend on where it runs.
-func link(overlay, modfile, out, pkg string, symbols bool) error {
+func link(o options, overlay, modfile, out string) error {
 	ldflags := fmt.Sprintf("-T -%#x -buildid=", -(kernelBase + textPhys - 1<<64))
-	if !symbols {
+	if !o.keep && !o.lint {
 		ldflags += " -s -w"
 	}
-	args := []string{"build", "-tags", "metal", "-overlay", overlay, "-modfile", modfile, "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", out}
+	args := []string{"build", "-tags", profiles[o.profile], "-overlay", overlay, "-modfile", modfile, "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", out}
 	for _, p := range machineLayer {
 		args = append(args, "-gcflags="+p+"=-B")
 	}
-	cmd := exec.Command("go", append(args, pkg)...)
+	cmd := exec.Command("go", append(args, o.pkg)...)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GOFLAGS=")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {

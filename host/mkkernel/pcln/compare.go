@@ -1,0 +1,177 @@
+package pcln
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// compare decodes both tables and checks that they say the same of every function and every pc, but for what Shrink leaves out.
+func compare(old, new *tables, prefixes []string) error {
+	if len(old.functions) != len(new.functions) || old.end != new.end {
+		return fmt.Errorf("%d functions became %d", len(old.functions), len(new.functions))
+	}
+	if !bytes.Equal(old.findfunc, new.findfunc) {
+		return fmt.Errorf("the index of functions differs")
+	}
+	for i := range old.functions {
+		a, b := &old.functions[i], &new.functions[i]
+		if err := compareFunction(old, new, a, b, prefixes); err != nil {
+			name, _ := old.string(a.name)
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func compareFunction(old, new *tables, a, b *function, prefixes []string) error {
+	if a.entry != b.entry || a.args != b.args || a.deferReturn != b.deferReturn || a.id != b.id || a.flag != b.flag {
+		return fmt.Errorf("its record differs")
+	}
+	if err := compareNames(old, new, a.name, b.name, prefixes); err != nil {
+		return err
+	}
+	if err := compareTables(old, new, a.pcsp, b.pcsp); err != nil {
+		return fmt.Errorf("stack depths: %w", err)
+	}
+	at := func(list []uint32, j int, missing uint32) uint32 {
+		if j < len(list) {
+			return list[j]
+		}
+		return missing
+	}
+	for j := range max(len(a.pcdata), len(b.pcdata)) {
+		if j == pcdataArgLive {
+			if at(b.pcdata, j, 0) != 0 {
+				return fmt.Errorf("argument liveness is still there")
+			}
+		} else if err := compareTables(old, new, at(a.pcdata, j, 0), at(b.pcdata, j, 0)); err != nil {
+			return fmt.Errorf("pcdata %d: %w", j, err)
+		}
+	}
+	for j := range max(len(a.funcdata), len(b.funcdata)) {
+		if err := compareData(old, new, a, b, j, prefixes); err != nil {
+			return fmt.Errorf("funcdata %d: %w", j, err)
+		}
+	}
+	return nil
+}
+
+func compareNames(old, new *tables, a, b uint32, prefixes []string) error {
+	x, err := old.string(a)
+	if err != nil {
+		return err
+	}
+	y, err := new.string(b)
+	if err != nil {
+		return err
+	}
+	if b == 0 || shortName(x, prefixes) != y {
+		return fmt.Errorf("the name %q became %q", x, y)
+	}
+	return nil
+}
+
+func compareTables(old, new *tables, a, b uint32) error {
+	if a == 0 || b == 0 {
+		if a != b {
+			return fmt.Errorf("table at %#x is at %#x now", a, b)
+		}
+		return nil
+	}
+	x, _, err := old.walk(a)
+	if err != nil {
+		return err
+	}
+	y, _, err := new.walk(b)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(x, y) {
+		return fmt.Errorf("table at %#x has other values at %#x", a, b)
+	}
+	return nil
+}
+
+func compareData(old, new *tables, a, b *function, j int, prefixes []string) error {
+	x, err := old.data(a, j)
+	if err != nil {
+		return err
+	}
+	y, err := new.data(b, j)
+	if err != nil {
+		return err
+	}
+	if !keptData(j) {
+		x = nil
+	}
+	if (x == nil) != (y == nil) {
+		return fmt.Errorf("is there only before or only after")
+	}
+	if x == nil {
+		return nil
+	}
+	if j == funcdataInlTree {
+		return compareInlined(old, new, a, x, y, prefixes)
+	}
+	n, err := dataSize(x, j)
+	if err != nil {
+		return err
+	}
+	if j == funcdataStackObjects && b.funcdata[j]%8 != 0 || j != funcdataStackObjects && j != funcdataOpenDefer && b.funcdata[j]%4 != 0 {
+		return fmt.Errorf("is not aligned")
+	}
+	if n > len(x) || n > len(y) || !bytes.Equal(x[:n], y[:n]) {
+		return fmt.Errorf("differs")
+	}
+	return nil
+}
+
+const (
+	funcdataArgMaps   = 0
+	funcdataLocalMaps = 1
+	funcdataOpenDefer = 4
+	funcdataWrapInfo  = 7
+)
+
+// dataSize is how many bytes of the funcdata of kind j mean something.
+func dataSize(b []byte, j int) (int, error) {
+	if len(b) < 8 {
+		b = append(slices.Clone(b), make([]byte, 8)...)
+	}
+	switch j {
+	case funcdataArgMaps, funcdataLocalMaps: // runtime.stackmap
+		return 8 + int(le.Uint32(b))*((int(le.Uint32(b[4:]))+7)/8), nil
+	case funcdataStackObjects: // a number of runtime.stackObjectRecord
+		return 8 + int(le.Uint64(b))*16, nil
+	case funcdataOpenDefer: // two numbers of variable length (cmd/compile/internal/ssagen.emitOpenDeferInfo)
+		n := 0
+		for range 2 {
+			for ; b[n]&0x80 != 0; n++ {
+			}
+			n++
+		}
+		return n, nil
+	case funcdataWrapInfo: // offset of the wrapped function
+		return 4, nil
+	}
+	return 0, fmt.Errorf("is of a kind that is not known")
+}
+
+// compareInlined compares trees of inlined calls.
+func compareInlined(old, new *tables, f *function, x, y []byte, prefixes []string) error {
+	n, err := old.inlined(f)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		c, d := x[i*inlSize:][:inlSize], y[i*inlSize:][:inlSize]
+		if err := compareNames(old, new, le.Uint32(c[4:]), le.Uint32(d[4:]), prefixes); err != nil {
+			return err
+		}
+		if !bytes.Equal(c[:4], d[:4]) || !bytes.Equal(c[8:12], d[8:12]) {
+			return fmt.Errorf("inlined call %d differs", i)
+		}
+	}
+	return nil
+}
