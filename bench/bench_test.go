@@ -29,6 +29,8 @@ func (fake) name() string                      { return "fake" }
 func (fake) kernel() string                    { return "" }
 func (fake) command(machine) ([]string, error) { return nil, nil }
 
+func (fake) serve(service, int) ([]string, error) { return nil, nil }
+
 func TestRow(t *testing.T) {
 	all := []*results{{system: fake{}, values: map[string][]float64{"x": {3, 1, 2}}}, {system: fake{}, values: map[string][]float64{"x": {4, 4}}}}
 	row, missed := figure{name: "x", title: "T", unit: "ns", share: 0.4, close: "work"}.row(all)
@@ -37,6 +39,10 @@ func TestRow(t *testing.T) {
 	}
 	row, missed = figure{name: "x", title: "T", unit: "ns", most: 2}.row(all)
 	if !strings.HasSuffix(row, "| 2 ns | met |\n") || missed != "" {
+		t.Errorf("%q %q", row, missed)
+	}
+	row, missed = figure{name: "x", title: "T", unit: "1/s", times: 1.5, close: "work"}.row(all)
+	if row != "| T | 1/s | 2 | 4 | 0.50 | at least 1.5 x | missed |\n" || !strings.Contains(missed, "67 % under. What would close it: work.") {
 		t.Errorf("%q %q", row, missed)
 	}
 	row, _ = figure{name: "y", title: "T", unit: "ns", most: 2}.row(all)

@@ -19,6 +19,7 @@ type options struct {
 	out   string        // document to write, none if empty
 	runs  int           // of each boot measurement
 	rows  int           // runs of the micro benchmark
+	net   int           // runs of the network loads
 	idle  time.Duration // how long to watch an idle guest
 	accel accel.Kind
 	work  string // folder for what is built and downloaded
@@ -60,17 +61,19 @@ func main() {
 	flag.StringVar(&o.out, "o", "", "document to write the tables to, docs/benchmarks.md for the repository's")
 	flag.IntVar(&o.runs, "runs", 5, "boots per figure")
 	flag.IntVar(&o.rows, "rows", 3, "runs of the micro benchmark")
+	flag.IntVar(&o.net, "net", 2, "runs of the network loads")
+	only := flag.String("only", "", "measure this step alone: boots, memory, costs, idle or net")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long to watch an idle guest")
 	flag.StringVar(&o.file, "kernel", "bin/gosv-kernel.elf", "the gosv kernel to measure")
 	flag.StringVar(&o.work, "work", "build/bench", "folder for programs, images and the Debian kernel")
 	flag.Parse()
-	if err := run(o, accel.Kind(*wish)); err != nil {
+	if err := run(o, accel.Kind(*wish), *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o options, wish accel.Kind) error {
+func run(o options, wish accel.Kind, only string) error {
 	choice, err := accel.Host{}.Choose(wish)
 	if err != nil {
 		return err
@@ -95,13 +98,19 @@ func run(o options, wish accel.Kind) error {
 		return err
 	}
 	all := []*results{{system: gosv, values: map[string][]float64{}}, {system: linux, values: map[string][]float64{}}}
+	if file := os.Getenv(netChild); file != "" {
+		return runNet(o, all, file)
+	}
 	start := time.Now()
 	for _, step := range []struct {
 		name string
 		f    func(options, []*results)
 	}{
-		{"boots", measureBoots}, {"least memory", measureMemory}, {"costs", measureCosts}, {"idle", measureIdle},
+		{"boots", measureBoots}, {"memory", measureMemory}, {"costs", measureCosts}, {"idle", measureIdle}, {"net", measureNet},
 	} {
+		if only != "" && only != step.name {
+			continue
+		}
 		fmt.Fprintf(os.Stderr, "bench: %s\n", step.name)
 		step.f(o, all)
 	}

@@ -32,6 +32,7 @@ type system interface {
 	name() string
 	kernel() string // its file
 	command(m machine) ([]string, error)
+	serve(s service, cpus int) ([]string, error) // a machine with a server
 }
 
 // compile builds the measuring programs, static, and gives their paths.
@@ -40,7 +41,7 @@ func compile(work string) (map[string]string, error) {
 		return nil, errors.New("no gcc here: sh test/setup.sh installs it")
 	}
 	paths := map[string]string{}
-	for _, name := range []string{"first", "ubench"} {
+	for _, name := range []string{"first", "ubench", "net"} {
 		paths[name] = filepath.Join(work, name)
 		cmd := exec.Command("gcc", "-O2", "-static", "-pthread", "-o", paths[name], filepath.Join("bench/guest", name+".c"))
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -63,7 +64,8 @@ func newGosv(o options, programs map[string]string) (*gosv, error) {
 	if _, err := os.Stat(g.file); err != nil {
 		return nil, fmt.Errorf("%s is missing: make build", g.file)
 	}
-	for name, path := range programs {
+	for _, name := range []string{"first", "ubench"} {
+		path := programs[name]
 		r, err := rootfs.Collect(rootfs.Request{Program: path, Cwd: "/", SearchPath: "/bin"})
 		if err != nil {
 			return nil, err
@@ -108,8 +110,8 @@ func newLinux(o options, programs map[string]string) (*linux, error) {
 	if err := l.fetch(filepath.Join(o.work, "linux")); err != nil {
 		return nil, fmt.Errorf("the cloud kernel of Debian: %w", err)
 	}
-	for name, path := range programs {
-		b, err := os.ReadFile(path)
+	for _, name := range []string{"first", "ubench"} {
+		b, err := os.ReadFile(programs[name])
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +129,8 @@ var kernelPackage = regexp.MustCompile(`linux-image-\S+-cloud-amd64`)
 func (l *linux) fetch(dir string) error {
 	find := func() bool {
 		found, _ := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*"))
-		if len(found) == 0 {
+		drivers, _ := filepath.Glob(filepath.Join(dir, "lib/modules/*/kernel/drivers/net/virtio_net.ko"))
+		if len(found) == 0 || len(drivers) == 0 {
 			return false
 		}
 		l.file = found[len(found)-1]
@@ -167,7 +170,6 @@ func (l *linux) fetch(dir string) error {
 		return fmt.Errorf("dpkg-deb: %w\n%s", err, out)
 	}
 	os.Remove(packages[0])
-	os.RemoveAll(filepath.Join(dir, "lib"))
 	os.RemoveAll(filepath.Join(dir, "usr"))
 	if !find() {
 		return fmt.Errorf("package %s has no kernel", name)

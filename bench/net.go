@@ -1,0 +1,264 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"gosv/abi/boot"
+	"gosv/host/image"
+	"gosv/host/rootfs"
+	"gosv/host/vmm"
+	"gosv/host/vmm/qemu"
+)
+
+// Addresses in the network namespace of the measurement, and its tap interface.
+const (
+	netTap   = "tap0"
+	netHost  = "10.9.0.1"
+	netGuest = "10.9.0.2"
+)
+
+// service is a server that both systems run, and what is measured of it.
+type service struct {
+	name    string
+	argv    []string
+	files   map[string]string // what it reads, by path
+	port    int
+	hello   string // a text that it answers
+	measure func(r *results, s service, suffix string)
+}
+
+var services = []service{
+	{name: "redis", argv: []string{"/usr/bin/redis-server", "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", "/tmp"},
+		port: 6379, hello: "PING\r\n", measure: measureRedis},
+	{name: "nginx", argv: []string{"/usr/sbin/nginx", "-c", "/etc/bench.conf"}, files: map[string]string{"/etc/bench.conf": nginxConf, "/srv/index.html": strings.Repeat("gosv benchmark page\n", 30)},
+		port: 8080, hello: "GET / HTTP/1.0\r\n\r\n", measure: measureNginx},
+	{name: "iperf3", argv: []string{"/usr/bin/iperf3", "-s"}, port: 5201, measure: measureIperf},
+}
+
+const nginxConf = `daemon off; master_process off; user root; pid /tmp/pid; error_log stderr error;
+events { worker_connections 4096; }
+http { access_log off; sendfile on; keepalive_requests 100000000; client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; fastcgi_temp_path /tmp/c;
+uwsgi_temp_path /tmp/d; scgi_temp_path /tmp/e; types { text/html html; } server { listen 8080 backlog=1024; root /srv; } }
+`
+
+// tree collects a service with its libraries.
+func (s service) tree() (*rootfs.Tree, error) {
+	if _, err := os.Stat(s.argv[0]); err != nil {
+		return nil, fmt.Errorf("%w: sh test/setup.sh installs it", err)
+	}
+	r, err := rootfs.Collect(rootfs.Request{Program: s.argv[0], Cwd: "/", SearchPath: "/usr/sbin:/usr/bin:/sbin:/bin"})
+	if err != nil {
+		return nil, err
+	}
+	for path, text := range s.files {
+		r.Tree.AddData(path, 0o644, []byte(text))
+	}
+	for _, dir := range []string{"/tmp", "/dev", "/proc", "/var/log/nginx", "/var/lib/nginx"} {
+		r.Tree.AddDir(dir, 0o755)
+	}
+	return r.Tree, nil
+}
+
+// network is the device that both systems get.
+func (o options) network(cpus int) vmm.Machine {
+	return vmm.Machine{Type: "microvm", Accel: o.accel, Memory: 512 << 20, CPUs: cpus, Networks: []vmm.Network{{Kind: vmm.NetworkTap, Device: netTap, MAC: "52:54:00:12:34:56"}}}
+}
+
+func (g *gosv) serve(s service, cpus int) ([]string, error) {
+	tree, err := s.tree()
+	if err != nil {
+		return nil, err
+	}
+	m := g.o.network(cpus)
+	m.Kernel, m.Image = g.file, filepath.Join(g.o.work, s.name+".img")
+	if _, err := image.WriteFile(m.Image, tree); err != nil {
+		return nil, err
+	}
+	m.CommandLine = boot.Config{Args: s.argv, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, Options: []string{"ip=eth0," + netGuest + "/24"}}.Format()
+	return qemu.QEMU{}.Command(m)
+}
+
+func (l *linux) serve(s service, cpus int) ([]string, error) {
+	tree, err := s.tree()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range linuxModules {
+		found, _ := filepath.Glob(filepath.Join(l.o.work, "linux/lib/modules/*/kernel", m+".ko"))
+		if len(found) == 0 {
+			return nil, fmt.Errorf("the kernel package has no %s", m)
+		}
+		b, err := os.ReadFile(found[0])
+		if err != nil {
+			return nil, err
+		}
+		tree.AddData("/modules/"+filepath.Base(found[0]), 0o644, b)
+	}
+	init, err := os.ReadFile(filepath.Join(l.o.work, "net"))
+	if err != nil {
+		return nil, err
+	}
+	tree.AddData("/init", 0o755, init)
+	archive, err := treeArchive(tree)
+	if err != nil {
+		return nil, err
+	}
+	l.initrd[s.name] = filepath.Join(l.o.work, s.name+".cpio")
+	if err := os.WriteFile(l.initrd[s.name], archive, 0o644); err != nil {
+		return nil, err
+	}
+	argv, err := l.command(machine{typ: "microvm", memory: 512, program: s.name, args: append([]string{netGuest}, s.argv...)})
+	if err != nil {
+		return nil, err
+	}
+	for i := range argv {
+		if argv[i] == "-smp" {
+			argv[i+1] = strconv.Itoa(cpus)
+		}
+	}
+	// The device is that of the other system, to the letter.
+	m := l.o.network(cpus)
+	m.Kernel = l.file
+	other, err := qemu.QEMU{}.Command(m)
+	if err != nil {
+		return nil, err
+	}
+	argv = append(argv, "-global", "virtio-mmio.force-legacy=false")
+	for i, a := range other {
+		if a == "-netdev" || a == "-device" && strings.HasPrefix(other[i+1], "virtio-net") {
+			argv = append(argv, a, other[i+1])
+		}
+	}
+	return argv, nil
+}
+
+// linuxModules are the drivers of a virtio network device in Debian's cloud
+// kernel, by their paths.
+var linuxModules = []string{"drivers/virtio/virtio", "drivers/virtio/virtio_ring", "drivers/virtio/virtio_mmio", "net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"}
+
+// netChild is the variable that tells this program that it is in its network
+// namespace, and where its results go.
+const netChild = "GOSV_BENCH_NET"
+
+// measureNet runs this program again in a network namespace, and adds what it measured.
+func measureNet(o options, all []*results) {
+	note := func(err error) { all[0].note("network: %v", err) }
+	file := filepath.Join(o.work, "net.json")
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), netChild+"="+file)
+	cmd.Stderr = os.Stderr
+	a := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if os.Getuid() != 0 {
+		a.Cloneflags |= syscall.CLONE_NEWUSER
+		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	cmd.SysProcAttr = a
+	if err := cmd.Run(); err != nil {
+		note(err)
+		return
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		note(err)
+		return
+	}
+	got := make([]measured, len(all))
+	if err := json.Unmarshal(b, &got); err != nil {
+		note(err)
+		return
+	}
+	for i, r := range all {
+		for name, v := range got[i].Values {
+			r.values[name] = append(r.values[name], v...)
+		}
+		r.notes = append(r.notes, got[i].Notes...)
+	}
+}
+
+// measured is what the program in the namespace writes, of each system.
+type measured struct {
+	Values map[string][]float64
+	Notes  []string
+}
+
+// runNet is this program in the namespace.
+func runNet(o options, all []*results, file string) error {
+	for _, c := range [][]string{{"link", "set", "lo", "up"}, {"tuntap", "add", "dev", netTap, "mode", "tap"}, {"addr", "add", netHost + "/24", "dev", netTap}, {"link", "set", netTap, "up"}} {
+		if out, err := exec.Command("ip", c...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", strings.Join(c, " "), err, out)
+		}
+	}
+	for i := range o.net {
+		for _, cpus := range []int{1, 2} {
+			for _, s := range services {
+				for _, r := range all {
+					if err := serveAndMeasure(o, r, s, cpus); err != nil {
+						r.note("%s on %d CPUs, run %d: %v", s.name, cpus, i+1, err)
+					}
+				}
+			}
+		}
+	}
+	var out []measured
+	for _, r := range all {
+		out = append(out, measured{r.values, r.notes})
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, b, 0o644)
+}
+
+// serveAndMeasure boots a system with a server, measures and ends it.
+func serveAndMeasure(o options, r *results, s service, cpus int) error {
+	argv, err := r.system.serve(s, cpus)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(o.work, "net-"+r.system.name()+"-"+s.name+".log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	go func() { cmd.Wait(); close(over) }() //nolint:errcheck // it is killed
+	defer func() {
+		cmd.Process.Kill() //nolint:errcheck // it may have ended
+		<-over
+	}()
+	for until := time.Now().Add(bootLimit); ; time.Sleep(100 * time.Millisecond) {
+		select {
+		case <-over:
+			b, _ := os.ReadFile(log.Name())
+			return errors.New("the machine ended: " + lastLine(b))
+		default:
+		}
+		if err = s.answers(); err == nil {
+			break
+		}
+		if time.Now().After(until) {
+			b, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("no answer: %w; output: %s", err, lastLine(b))
+		}
+	}
+	time.Sleep(time.Second) // what the start left to do
+	s.measure(r, s, fmt.Sprintf("_%dcpu", cpus))
+	return nil
+}
