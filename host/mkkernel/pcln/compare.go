@@ -41,7 +41,11 @@ func compareFunction(old, new *tables, a, b *function, prefixes []string) error 
 		return missing
 	}
 	for j := range max(len(a.pcdata), len(b.pcdata)) {
-		if j == pcdataArgLive {
+		if j == pcdataInlTree {
+			if err := compareInlined(old, new, a, b, prefixes); err != nil {
+				return err
+			}
+		} else if j == pcdataArgLive {
 			if at(b.pcdata, j, 0) != 0 {
 				return fmt.Errorf("argument liveness is still there")
 			}
@@ -50,7 +54,10 @@ func compareFunction(old, new *tables, a, b *function, prefixes []string) error 
 		}
 	}
 	for j := range max(len(a.funcdata), len(b.funcdata)) {
-		if err := compareData(old, new, a, b, j, prefixes); err != nil {
+		if j == funcdataInlTree { // compared with its pcdata
+			continue
+		}
+		if err := compareData(old, new, a, b, j); err != nil {
 			return fmt.Errorf("funcdata %d: %w", j, err)
 		}
 	}
@@ -93,7 +100,7 @@ func compareTables(old, new *tables, a, b uint32) error {
 	return nil
 }
 
-func compareData(old, new *tables, a, b *function, j int, prefixes []string) error {
+func compareData(old, new *tables, a, b *function, j int) error {
 	x, err := old.data(a, j)
 	if err != nil {
 		return err
@@ -110,9 +117,6 @@ func compareData(old, new *tables, a, b *function, j int, prefixes []string) err
 	}
 	if x == nil {
 		return nil
-	}
-	if j == funcdataInlTree {
-		return compareInlined(old, new, a, x, y, prefixes)
 	}
 	n, err := dataSize(x, j)
 	if err != nil {
@@ -158,20 +162,59 @@ func dataSize(b []byte, j int) (int, error) {
 	return 0, fmt.Errorf("is of a kind that is not known")
 }
 
-// compareInlined compares trees of inlined calls.
-func compareInlined(old, new *tables, f *function, x, y []byte, prefixes []string) error {
-	n, err := old.inlined(f)
+// compareInlined checks that at every pc the runtime finds the same answer to whether it is in one of its own functions.
+func compareInlined(old, new *tables, a, b *function, prefixes []string) error {
+	spans := func(t *tables, f *function) ([]span, error) {
+		if len(f.pcdata) <= pcdataInlTree || f.pcdata[pcdataInlTree] == 0 {
+			return []span{{-1, ^uint32(0)}}, nil
+		}
+		s, _, err := t.walk(f.pcdata[pcdataInlTree])
+		return s, err
+	}
+	outer, err := old.string(a.name)
 	if err != nil {
 		return err
 	}
-	for i := range n {
-		c, d := x[i*inlSize:][:inlSize], y[i*inlSize:][:inlSize]
-		if err := compareNames(old, new, le.Uint32(c[4:]), le.Uint32(d[4:]), prefixes); err != nil {
-			return err
+	x, err := spans(old, a)
+	if err != nil {
+		return err
+	}
+	y, err := spans(new, b)
+	if err != nil {
+		return err
+	}
+	for len(x) > 0 && len(y) > 0 {
+		var c, d inlinedCall
+		name := outer
+		if x[0].value >= 0 {
+			if c, err = old.call(a, x[0].value); err == nil {
+				name, err = old.string(c.name)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if !bytes.Equal(c[:4], d[:4]) || !bytes.Equal(c[8:12], d[8:12]) {
-			return fmt.Errorf("inlined call %d differs", i)
+		switch {
+		case y[0].value >= 0:
+			if d, err = new.call(b, y[0].value); err != nil {
+				return err
+			}
+			if err := compareNames(old, new, c.name, d.name, prefixes); err != nil || x[0].value < 0 || c.id != d.id || c.parent != d.parent {
+				return fmt.Errorf("another inlined call before +%d: %w", y[0].end, err)
+			}
+		case isRuntimeCode(name) && !isRuntimeCode(outer):
+			return fmt.Errorf("no inlined call of %s before +%d", name, x[0].end)
 		}
+		end := min(x[0].end, y[0].end)
+		if x[0].end == end {
+			x = x[1:]
+		}
+		if y[0].end == end {
+			y = y[1:]
+		}
+	}
+	if len(y) > 0 && y[0].end != ^uint32(0) {
+		return fmt.Errorf("inlined calls end elsewhere")
 	}
 	return nil
 }

@@ -10,16 +10,16 @@ import (
 // Shrink returns the bytes that replace the sections .gopclntab, .typelink and .itablink, from the first one's address on, and
 // the module data that goes with them. Nothing else of the program refers to these sections by address.
 //
-// Of the tables, what says how frames look stays as it is: stack depths, pointer maps, unsafe points, deferred calls, and the
-// trees of inlined calls with their functions' names. Of names, type arguments become [...], as the runtime prints them, and
-// each of the prefixes goes. Files, lines and arguments go.
+// Of the tables, what says how frames look stays as it is: stack depths, pointer maps, unsafe points, deferred calls. Of names,
+// type arguments become [...], as the runtime prints them, and each of the prefixes goes. Files, lines and arguments go. Of inlined
+// calls only those stay by which the runtime knows that it must not preempt there (see inline.go).
 func Shrink(l *Linked, prefixes []string) (sections, module []byte, err error) {
 	old, err := parse(l)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := shrinker{old: old, prefixes: prefixes, names: map[string]uint32{}, newName: map[uint32]uint32{}, newTable: map[uint32]uint32{}, newData: map[uint32]uint32{}}
-	for _, step := range []func() error{s.putNames, s.putTables, s.putData, s.putFunctions} {
+	s := shrinker{old: old, prefixes: prefixes, names: map[string]uint32{}, newName: map[uint32]uint32{}, newTable: map[string]uint32{}, newData: map[string]uint32{}}
+	for _, step := range []func() error{s.collapse, s.putNames, s.putTables, s.putData, s.putFunctions} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
@@ -42,7 +42,23 @@ type shrinker struct {
 	new      struct{ names, pctab, gofunc, functions []byte }
 	names    map[string]uint32 // in the new table
 
-	newName, newTable, newData map[uint32]uint32 // by old offset
+	inlined []inlined // by function
+	starts  []uint32  // of the old pieces of funcdata, and the end
+
+	newName           map[uint32]uint32 // by old offset
+	newTable, newData map[string]uint32 // by content
+}
+
+// collapse finds the inlined calls that stay.
+func (s *shrinker) collapse() error {
+	for i := range s.old.functions {
+		in, err := s.old.collapse(&s.old.functions[i])
+		if err != nil {
+			return err
+		}
+		s.inlined = append(s.inlined, in)
+	}
+	return nil
 }
 
 // shortName is what becomes of a function's name.
@@ -85,26 +101,10 @@ func (s *shrinker) putNames() error {
 		if err := s.name(f.name); err != nil {
 			return err
 		}
-		if err := s.eachInlined(f, func(call []byte) error { return s.name(le.Uint32(call[4:])) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eachInlined calls do for each runtime.inlinedCall of f.
-func (s *shrinker) eachInlined(f *function, do func(call []byte) error) error {
-	n, err := s.old.inlined(f)
-	if err != nil || n == 0 {
-		return err
-	}
-	tree, err := s.old.data(f, funcdataInlTree)
-	if err != nil || len(tree) < n*inlSize {
-		return fmt.Errorf(".gopclntab: the function at %#x has no tree of %d inlined calls", f.entry, n)
-	}
-	for i := range n {
-		if err := do(tree[i*inlSize:][:inlSize]); err != nil {
-			return err
+		for _, c := range s.inlined[i].calls {
+			if err := s.name(c.name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -114,122 +114,122 @@ func (s *shrinker) eachInlined(f *function, do func(call []byte) error) error {
 func keptTable(j int) bool { return j != pcdataArgLive }
 func keptData(j int) bool  { return j != funcdataArgInfo && j != funcdataArgLive }
 
+// table returns the bytes of the pc-value table j of the i-th function, none if it has none; j = -1 for the stack depths.
+func (s *shrinker) table(i, j int) ([]byte, error) {
+	f := &s.old.functions[i]
+	off := f.pcsp
+	switch {
+	case j == pcdataInlTree:
+		return s.inlined[i].table, nil
+	case j >= 0 && (j >= len(f.pcdata) || !keptTable(j)):
+		return nil, nil
+	case j >= 0:
+		off = f.pcdata[j]
+	}
+	if off == 0 {
+		return nil, nil
+	}
+	_, n, err := s.old.walk(off)
+	if err != nil {
+		return nil, err
+	}
+	return s.old.pctab[off:][:n], nil
+}
+
 // putTables makes the pc-value tables. Each is a string of bytes with an end, so one that is another's tail needs no place
 // of its own. Before them is a table of one byte, which is what functions without a table of stack depths have.
 func (s *shrinker) putTables() error {
-	type table struct {
-		off  uint32
-		data []byte
-	}
-	var list []table
-	add := func(off uint32) error {
-		if _, ok := s.newTable[off]; ok {
-			return nil
-		}
-		_, n, err := s.old.walk(off)
-		if err != nil {
-			return err
-		}
-		s.newTable[off] = 0
-		list = append(list, table{off, s.old.pctab[off:][:n]})
-		return nil
-	}
-	s.newTable[0] = 0
+	var list []string
+	s.newTable[""] = 0
 	for i := range s.old.functions {
-		f := &s.old.functions[i]
-		if err := add(f.pcsp); err != nil {
-			return err
-		}
-		for j, off := range f.pcdata {
-			if keptTable(j) {
-				if err := add(off); err != nil {
-					return err
-				}
+		for j := -1; j < len(s.old.functions[i].pcdata); j++ {
+			b, err := s.table(i, j)
+			if err != nil {
+				return err
+			}
+			if _, ok := s.newTable[string(b)]; !ok {
+				s.newTable[string(b)] = 0
+				list = append(list, string(b))
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b table) int { // by the bytes from the end: a tail comes before what it is the tail of
-		for i := 1; i <= len(a.data) && i <= len(b.data); i++ {
-			if c := cmp.Compare(a.data[len(a.data)-i], b.data[len(b.data)-i]); c != 0 {
+	slices.SortFunc(list, func(a, b string) int { // by the bytes from the end: a tail comes before what it is the tail of
+		for i := 1; i <= len(a) && i <= len(b); i++ {
+			if c := cmp.Compare(a[len(a)-i], b[len(b)-i]); c != 0 {
 				return c
 			}
 		}
-		return cmp.Or(cmp.Compare(len(a.data), len(b.data)), cmp.Compare(a.off, b.off))
+		return cmp.Compare(len(a), len(b))
 	})
 	s.new.pctab = []byte{0, 1, 0}
 	for i := len(list) - 1; i >= 0; i-- {
-		at := uint32(len(s.new.pctab))
-		if i+1 < len(list) {
-			last := list[i+1]
-			if tail := len(last.data) - len(list[i].data); tail >= 0 && string(last.data[tail:]) == string(list[i].data) {
-				s.newTable[list[i].off] = s.newTable[last.off] + uint32(tail)
-				continue
-			}
+		b := list[i]
+		if i+1 < len(list) && strings.HasSuffix(list[i+1], b) {
+			s.newTable[b] = s.newTable[list[i+1]] + uint32(len(list[i+1])-len(b))
+			continue
 		}
-		s.new.pctab = append(s.new.pctab, list[i].data...)
-		s.newTable[list[i].off] = at
+		s.newTable[b] = uint32(len(s.new.pctab))
+		s.new.pctab = append(s.new.pctab, b...)
 	}
 	return nil
 }
 
-// putData makes the funcdata. A piece ends where the next one starts: all of them are some function's.
+// tree returns the tree of inlined calls of the i-th function.
+func (s *shrinker) tree(i int) []byte {
+	var b []byte
+	for _, c := range s.inlined[i].calls {
+		b = append(b, c.id, 0, 0, 0)
+		b = le.AppendUint32(b, s.newName[c.name])
+		b = le.AppendUint32(b, c.parent)
+		b = le.AppendUint32(b, 0) // the line that the inlined function starts on
+	}
+	return b
+}
+
+// pieces returns the funcdata of the i-th function. A piece ends where the next one starts: all of them are some function's.
+func (s *shrinker) pieces(i int) [][]byte {
+	f := &s.old.functions[i]
+	list := make([][]byte, len(f.funcdata))
+	for j, off := range f.funcdata {
+		switch {
+		case j == funcdataInlTree:
+			list[j] = s.tree(i)
+		case off != none && keptData(j):
+			n, _ := slices.BinarySearch(s.starts, off+1)
+			list[j] = s.old.gofunc[off:s.starts[n]]
+		}
+	}
+	return list
+}
+
+// putData makes the funcdata. What holds 8-byte numbers comes first, the rest has 4-byte numbers or bytes.
 func (s *shrinker) putData() error {
-	align := map[uint32]int{} // by offset
-	inlined := map[uint32]*function{}
-	var starts []uint32
 	for i := range s.old.functions {
-		f := &s.old.functions[i]
-		for j, off := range f.funcdata {
+		for _, off := range s.old.functions[i].funcdata {
 			if off == none {
 				continue
 			}
-			starts = append(starts, off)
-			if !keptData(j) {
-				continue
+			if uint64(off) >= uint64(len(s.old.gofunc)) {
+				return fmt.Errorf(".gopclntab: no funcdata at %#x", off)
 			}
-			switch align[off] = max(align[off], 4); j {
-			case funcdataStackObjects:
-				align[off] = 8
-			case funcdataInlTree:
-				inlined[off] = f
-			}
+			s.starts = append(s.starts, off)
 		}
 	}
-	slices.Sort(starts)
-	starts = append(slices.Compact(starts), uint32(len(s.old.gofunc)))
-	seen := map[string]uint32{}
-	for _, want := range []int{8, 4} {
-		for i, off := range starts[:len(starts)-1] {
-			if align[off] != want {
-				continue
-			}
-			piece := slices.Clone(s.old.gofunc[off:starts[i+1]])
-			if f := inlined[off]; f != nil {
-				piece = piece[:0]
-				err := s.eachInlined(f, func(call []byte) error {
-					call = slices.Clone(call)
-					le.PutUint32(call[4:], s.newName[le.Uint32(call[4:])])
-					le.PutUint32(call[12:], 0) // the line that the inlined function starts on
-					piece = append(piece, call...)
-					return nil
-				})
-				if err != nil {
-					return err
+	s.starts = append(s.starts, uint32(len(s.old.gofunc)))
+	slices.Sort(s.starts)
+	s.starts = slices.Compact(s.starts)
+	for _, align := range []int{8, 4} {
+		for i := range s.old.functions {
+			for j, b := range s.pieces(i) {
+				if _, ok := s.newData[string(b)]; ok || len(b) == 0 || (j == funcdataStackObjects) != (align == 8) {
+					continue
 				}
-				if len(piece) == 0 { // calls that no pc leads to any more
-					piece = make([]byte, inlSize)
-				}
-			}
-			at, ok := seen[string(piece)]
-			if !ok {
-				for len(s.new.gofunc)%want != 0 {
+				for len(s.new.gofunc)%align != 0 {
 					s.new.gofunc = append(s.new.gofunc, 0)
 				}
-				at = uint32(len(s.new.gofunc))
-				s.new.gofunc = append(s.new.gofunc, piece...)
-				seen[string(piece)] = at
+				s.newData[string(b)] = uint32(len(s.new.gofunc))
+				s.new.gofunc = append(s.new.gofunc, b...)
 			}
-			s.newData[off] = at
 		}
 	}
 	return nil
@@ -242,29 +242,33 @@ func (s *shrinker) putFunctions() error {
 	for i := range s.old.functions {
 		f := &s.old.functions[i]
 		var pcdata, funcdata []uint32
-		for j, off := range f.pcdata {
-			if !keptTable(j) {
-				off = 0
+		for j := range f.pcdata {
+			b, err := s.table(i, j)
+			if err != nil {
+				return err
 			}
-			pcdata = append(pcdata, s.newTable[off])
+			pcdata = append(pcdata, s.newTable[string(b)])
 		}
 		for len(pcdata) > 0 && pcdata[len(pcdata)-1] == 0 {
 			pcdata = pcdata[:len(pcdata)-1]
 		}
-		for j, off := range f.funcdata {
-			if off != none && keptData(j) {
-				off = s.newData[off]
-			} else {
-				off = none
+		for _, b := range s.pieces(i) {
+			off := none
+			if len(b) != 0 {
+				off = s.newData[string(b)]
 			}
 			funcdata = append(funcdata, off)
 		}
 		for len(funcdata) > 0 && funcdata[len(funcdata)-1] == none {
 			funcdata = funcdata[:len(funcdata)-1]
 		}
+		pcsp, err := s.table(i, -1)
+		if err != nil {
+			return err
+		}
 		le.PutUint32(list[i*8:], f.entry)
 		le.PutUint32(list[i*8+4:], uint32(len(list)))
-		for _, v := range []uint32{f.entry, s.newName[f.name], f.args, f.deferReturn, s.newTable[f.pcsp], 0, 0, uint32(len(pcdata)), 0, 0} {
+		for _, v := range []uint32{f.entry, s.newName[f.name], f.args, f.deferReturn, s.newTable[string(pcsp)], 0, 0, uint32(len(pcdata)), 0, 0} {
 			list = le.AppendUint32(list, v)
 		}
 		list = append(list, f.id, f.flag, 0, byte(len(funcdata)))

@@ -213,15 +213,3 @@ func (t *tables) data(f *function, j int) ([]byte, error) {
 	}
 	return nil, fmt.Errorf(".gopclntab: no funcdata at %#x", f.funcdata[j])
 }
-
-// inlined is how many entries the tree of inlined calls of f has that a pc leads to.
-func (t *tables) inlined(f *function) (n int, err error) {
-	if len(f.pcdata) <= pcdataInlTree || f.pcdata[pcdataInlTree] == 0 {
-		return 0, nil
-	}
-	spans, _, err := t.walk(f.pcdata[pcdataInlTree])
-	for _, s := range spans {
-		n = max(n, int(s.value)+1)
-	}
-	return n, err
-}
