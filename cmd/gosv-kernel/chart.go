@@ -3,6 +3,7 @@
 package main
 
 import (
+	"runtime"
 	"strconv"
 
 	"gosv/kernel/cpu"
@@ -15,7 +16,10 @@ type chart struct {
 	said bool // the machine layer's steps
 }
 
+// step ends a step of the boot. It yields: a goroutine that runs for 10 ms is
+// preempted by a signal, and the code for that would be met for the first time.
 func (c *chart) step(name string) {
+	runtime.Gosched()
 	if !c.on {
 		return
 	}

@@ -60,7 +60,11 @@ DATA runtime·gosvLayout+32(SB)/8, $g_m
 DATA runtime·gosvLayout+40(SB)/8, $m_g0
 DATA runtime·gosvLayout+48(SB)/8, $const_stackPreempt
 DATA runtime·gosvLayout+56(SB)/8, $schedt__size
-GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $64
+DATA runtime·gosvLayout+64(SB)/8, $m_preemptGen
+DATA runtime·gosvLayout+72(SB)/8, $m_signalPending
+DATA runtime·gosvLayout+80(SB)/8, $m_p
+DATA runtime·gosvLayout+88(SB)/8, $p_schedtick
+GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $96
 `
 
 // writeOverlay derives the replaced files from the toolchain's own sources: every SYSCALL instruction becomes a call of

@@ -28,6 +28,8 @@ type runtimeLayout struct {
 	g0                                        uint64 // of m
 	stackPreempt                              uint64
 	schedSize                                 uint64
+	preemptGen, signalPending, p              uint64 // of m
+	schedTick                                 uint64 // of p
 }
 
 // noteSleep is called when t is about to wait on the futex at addr until the time at. sched.lock is held.
@@ -70,6 +72,31 @@ func pressYield(t *thread, f *cpu.Regs) {
 	cpu.Store8(uintptr(g+l.preempt), 1)
 	cpu.Store64(uintptr(g+l.stackGuard0), l.stackPreempt)
 	atomic.OrUint64(&t.Pending, 1<<(sigURG-1))
+}
+
+// acknowledge answers the runtime's request to preempt t, SIGURG, in the place of the runtime's handler, if that is not
+// needed: in a kcall, where a goroutine cannot be preempted, and the first time in a time slice, because the goroutine will
+// see the request at its next function call. Only code that makes no call for long gets the signal. So neither the boot
+// nor a program that computes pays for a signal frame every 10 ms.
+//
+//go:nosplit
+func acknowledge(t *thread, kcall bool) bool {
+	l := layout()
+	g := cpu.Load64(uintptr(t.FS - 8))
+	if g == 0 {
+		return false
+	}
+	m := uintptr(cpu.Load64(uintptr(g + l.m)))
+	if p := cpu.Load64(m + uintptr(l.p)); p != 0 && !kcall {
+		tick := cpu.Load32(uintptr(p + l.schedTick))
+		if t.pressed == tick {
+			return false
+		}
+		t.pressed = tick
+	}
+	atomic.AddUint32((*uint32)(unsafe.Pointer(m+uintptr(l.preemptGen))), 1)
+	atomic.StoreUint32((*uint32)(unsafe.Pointer(m+uintptr(l.signalPending))), 0)
+	return true
 }
 
 // startWatch makes the interrupt that wakes sysmon known to PollInterrupts.

@@ -141,6 +141,8 @@ func deliver(t *thread, f *cpu.Regs, fp uintptr, sig uint64, code uint32, addr u
 	f.SP, f.IP, f.Flags = sp, uint64(h), cpu.FlagIF|2
 }
 
+// deliverPending makes f continue in the handler of a pending signal; fp is 0 if it is in a kcall.
+//
 //go:nosplit
 func deliverPending(t *thread, f *cpu.Regs, fp uintptr) {
 	if t.altSize == 0 {
@@ -152,6 +154,9 @@ func deliverPending(t *thread, f *cpu.Regs, fp uintptr) {
 			continue
 		}
 		atomic.AndUint64(&t.Pending, ^bit)
+		if sig == sigURG && acknowledge(t, fp == 0) {
+			continue
+		}
 		if sigHandler[sig] > 1 {
 			deliver(t, f, fp, sig, 0xfffffffa, 0) // SI_TKILL
 		}

@@ -24,6 +24,7 @@ type thread struct {
 	timeNext uint32 // in its CPU's list of deadlines
 	futex    uintptr
 	deadline int64
+	pressed  uint32 // the runtime's count of time slices when it was last asked to yield
 	allowed  uint64 // CPUs on which it may run, 0: all
 }
 
