@@ -85,6 +85,14 @@ func (i *SigInfo) Addr() uint64 { return binary.LittleEndian.Uint64(i[16:]) }
 // SetAddr sets si_addr.
 func (i *SigInfo) SetAddr(a uint64) { binary.LittleEndian.PutUint64(i[16:], a) }
 
+// SetSyscall sets what SIGSYS tells: si_errno, si_call_addr, si_syscall, si_arch.
+func (i *SigInfo) SetSyscall(errno int, addr uint64, nr int, arch uint32) {
+	binary.LittleEndian.PutUint32(i[4:], uint32(errno))
+	binary.LittleEndian.PutUint64(i[16:], addr)
+	binary.LittleEndian.PutUint32(i[24:], uint32(nr))
+	binary.LittleEndian.PutUint32(i[28:], arch)
+}
+
 // SetSender sets si_pid and si_uid.
 func (i *SigInfo) SetSender(pid int, uid uint32) {
 	binary.LittleEndian.PutUint32(i[16:], uint32(pid))
@@ -139,6 +147,8 @@ const (
 	BUS_ADRALN = 1
 	BUS_ADRERR = 2
 	BUS_OBJERR = 3
+
+	SYS_SECCOMP = 1
 
 	TRAP_BRKPT = 1
 	TRAP_TRACE = 2

@@ -22,6 +22,9 @@ func dispatch(t *task.Thread) {
 	a := (*Args)(&t.SyscallArgs)
 	a[0], a[1], a[2], a[3], a[4], a[5] = r.DI, r.SI, r.DX, r.R10, r.R8, r.R9
 	t.SyscallNr = int(nr)
+	if s := t.Seccomp(); s != nil && forbidden(t, s, nr, a) {
+		return
+	}
 	if nr >= maxNumber || table[nr] == nil {
 		unknown(t, nr)
 		r.AX = noSys

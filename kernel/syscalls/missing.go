@@ -62,7 +62,6 @@ var missingRows = []Row{
 	{AMD64: 310, ARM64: 270, Name: "process_vm_readv", Level: None, Note: "no tracing of programs by programs"},
 	{AMD64: 311, ARM64: 271, Name: "process_vm_writev", Level: None, Note: "no tracing of programs by programs"},
 	{AMD64: 313, ARM64: 273, Name: "finit_module", Level: None, Note: "kernel modules do not exist"},
-	{AMD64: 317, ARM64: 277, Name: "seccomp", Level: None, Note: "no filters yet; libseccomp copes"},
 	{AMD64: 320, ARM64: 294, Name: "kexec_file_load", Level: None, Note: "there is no other kernel to load"},
 	{AMD64: 321, ARM64: 280, Name: "bpf", Level: None, Note: "as Linux built without BPF"},
 	{AMD64: 323, ARM64: 282, Name: "userfaultfd", Level: None, Note: "no userfaultfd"},

@@ -132,7 +132,12 @@ func sysPrctl(t *task.Thread, a *Args) (uint64, error) {
 		}
 		return 0, nil
 	case unix.PR_GET_SECCOMP:
+		if s := t.Seccomp(); s != nil {
+			return uint64(s.Mode), nil
+		}
 		return 0, nil
+	case unix.PR_SET_SECCOMP:
+		return setSeccompMode(t, a[1], a[2])
 	case unix.PR_MCE_KILL_GET:
 		return unix.PR_MCE_KILL_DEFAULT, nil
 	}

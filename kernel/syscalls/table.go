@@ -21,6 +21,7 @@ var families = []*[]Row{
 	&sockioRows,
 	&threadRows,
 	&pidfdRows,
+	&seccompRows,
 	&sysvRows,
 	&mqueueRows,
 	&signalRows,

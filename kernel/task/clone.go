@@ -217,6 +217,7 @@ func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int) (tid int,
 		return 0, false
 	}
 	c.TID = tab.newID()
+	c.seccomp.Store(parent.seccomp.Load()) // with Process.mu, which another thread's synchronization takes
 	tab.forks++
 	if p == parent.Proc {
 		p.threads = append(p.threads, c)

@@ -200,6 +200,9 @@ func (v procThread) State(st *procfs.State) {
 	st.Policy, st.RTPriority = int(policy), int(rt)
 	st.Affinity = []uint64{t.Affinity()}
 	st.NoNewPrivs = t.Creds().NoNewPrivs
+	if s := t.Seccomp(); s != nil {
+		st.Seccomp, st.SeccompFilters = s.Mode, s.Filters
+	}
 	st.Dumpable = p.dumpable.Load() == 1
 	h := p.sigHand()
 	p.mu.Lock()

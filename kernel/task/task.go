@@ -21,6 +21,7 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/loader"
 	"gosv/kernel/mm"
+	"gosv/kernel/seccomp"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
@@ -44,8 +45,9 @@ type Thread struct {
 	// work says what is to be done before the thread returns to ring 3.
 	work atomic.Uint32
 
-	creds atomic.Pointer[vfs.Creds]
-	comm  atomic.Pointer[string]
+	creds   atomic.Pointer[vfs.Creds]
+	seccomp atomic.Pointer[seccomp.State]
+	comm    atomic.Pointer[string]
 
 	sig      threadSignals
 	frameBuf *frameBuffer

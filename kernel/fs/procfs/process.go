@@ -117,6 +117,8 @@ type State struct {
 	ChildMinorFaults, ChildMajorFaults uint64
 	Voluntary, Involuntary             uint64 // context switches
 
+	Seccomp, SeccompFilters int // mode of seccomp(2), and the number of filters
+
 	Nice, Priority int // priority as in stat: 20+nice
 	Policy         int
 	RTPriority     int

@@ -99,8 +99,8 @@ func appendStatus(b []byte, t Thread) []byte {
 		nnp = 1
 	}
 	b = line(b, "NoNewPrivs", nnp)
-	b = line(b, "Seccomp", 0)
-	b = line(b, "Seccomp_filters", 0)
+	b = line(b, "Seccomp", uint64(st.Seccomp))
+	b = line(b, "Seccomp_filters", uint64(st.SeccompFilters))
 	cpus := affinity(st.Affinity)
 	b = append(b, "Cpus_allowed:\t"...)
 	b = appendCPUMask(b, cpus)
