@@ -2,8 +2,14 @@
 
 package main
 
-// The families of sockets that there are.
+// The families of sockets that need a network, and what /proc/net shows of all.
 import (
-	_ "gosv/kernel/net/inet"
-	_ "gosv/kernel/net/unix"
+	"gosv/kernel/fs/procfs"
+	"gosv/kernel/net/inet"
+	_ "gosv/kernel/net/netlink"
+	"gosv/kernel/net/unix"
 )
+
+func init() {
+	procfs.RegisterNet("sockstat", func(b []byte) []byte { return inet.AppendSockstat(b, unix.Count()) })
+}

@@ -3,6 +3,7 @@ package syscalls
 import (
 	"golang.org/x/sys/unix"
 
+	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
 	"gosv/kernel/tty"
 	"gosv/kernel/vfs"
@@ -11,7 +12,7 @@ import (
 // ioctlRows is ioctl(2).
 var ioctlRows = []Row{
 	{AMD64: 16, ARM64: 29, Name: "ioctl", Fn: sysIoctl, Format: "fd:fd, request:flags.ioctl, argp:ptr", Level: Partial,
-		Note: "those of ioctl_tty(2) on terminals and pseudo-terminals, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX, FIOQSIZE, FIGETBSZ, those of random(4); ENOTTY for the rest"},
+		Note: "those of ioctl_tty(2) on terminals and pseudo-terminals, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX, FIOQSIZE, FIGETBSZ, those of random(4), netdevice(7) on a socket; ENOTTY for the rest"},
 }
 
 // Requests that every file knows (include/uapi/asm-generic/ioctls.h,
@@ -66,6 +67,10 @@ func sysIoctl(t *task.Thread, a *Args) (uint64, error) {
 	}
 	v, err := f.Ioctl(t.MM, cmd, arg)
 	if err == unix.ENOTTY {
+		if _, e := socket.Of(f); e == nil {
+			c := socketCaller(t)
+			return 0, socket.DeviceIoctl(&c, t.MM, cmd, arg)
+		}
 		return inodeIoctl(t, f, cmd, arg)
 	}
 	return v, err

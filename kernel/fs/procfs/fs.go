@@ -36,6 +36,7 @@ type FS struct {
 	vfs.SynthFS
 	cfg  Config
 	root *vfs.StaticDir
+	net  *vfs.StaticDir
 
 	mu    sync.Mutex
 	procs map[int]*processDir
@@ -61,6 +62,7 @@ func New(cfg Config) *FS {
 		}
 		return strconv.Itoa(t.Process().PID()) + "/task/" + strconv.Itoa(t.TID()), nil
 	}))
+	fs.addNet()
 	fs.root.Lazily(func(*vfs.StaticDir) {
 		fs.addSystem()
 		fs.root.Add("sys", vfs.NewStaticDir(0o555).Lazily(fs.addSysctl))

@@ -37,6 +37,7 @@ func (fs *FS) newProcessDir(p Process, uid, gid uint32) *processDir {
 	w.addExe()
 	d.Lazily(func(*vfs.StaticDir) {
 		w.add()
+		d.Add("net", fs.net)
 		d.Add("task", w.dir(0o555, &taskNames{fs: fs, p: p, threads: map[int]*vfs.StaticDir{}}))
 	})
 	return &processDir{d, p}

@@ -65,7 +65,7 @@ func fill(root *vfs.StaticDir) {
 
 	root.Subdir("block")
 	root.Subdir("bus")
-	root.Subdir("class")
+	addNet(root)
 	root.Subdir("dev/block")
 	root.Subdir("dev/char")
 	root.Subdir("fs")

@@ -134,7 +134,7 @@ type Socket struct {
 	small    smallOptions
 
 	// mu guards what follows.
-	mu     sync.Mutex
+	mu       sync.Mutex
 	to       tcpip.FullAddress // of a connection that is being made
 	failTold bool              // connect(2) has told that it failed
 	filter   [32]byte          // ICMP_FILTER, ICMPV6_FILTER

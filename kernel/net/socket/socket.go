@@ -274,6 +274,10 @@ func (*Base) Peer([]byte) ([]byte, error)       { return nil, unix.EOPNOTSUPP }
 func (*Base) Sync(*vfs.File) error              { return unix.EINVAL }
 func (*Base) Mmap(*vfs.File) (*mm.Cache, error) { return nil, unix.ENODEV }
 
+// DeviceIoctl does the requests of netdevice(7), which every socket takes; ENOTTY
+// for others. Package inet sets it.
+var DeviceIoctl = func(c *Caller, as *mm.AddressSpace, cmd uint32, arg uint64) error { return unix.ENOTTY }
+
 // Read is how the kernel itself reads from a socket (splice(2)).
 func Read(s Socket, dst *mm.Buf) (int64, error) {
 	if dst.Len() == 0 {
