@@ -1,7 +1,7 @@
 #include "textflag.h"
 
 // The code of the vDSO, for the C calling convention. It is never called here:
-// vdso.go copies it into the page that programs map, one page above the data
+// vdso_build_test.go copies it into the page that programs map, one page above the data
 // that it reads (vvar in vdso.go has the offsets). Everything must therefore be
 // position-independent. Each function ends with MARK, where the copy stops.
 
