@@ -25,6 +25,7 @@ import (
 //	sigset sigaction stack timespec timeval itimerval itimerspec rlimit stat utsname argv
 //	epollev pollfd                      structs; NAME.out is printed after the call
 //	clockid futexop futexts             as their names say
+//	sockaddr socklen socktype ...       those of socketstrace.go
 //
 // "=KIND" gives the kind of the result.
 

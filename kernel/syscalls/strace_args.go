@@ -120,6 +120,9 @@ func (p *printer) value(i int, kind string) string {
 	case "argv":
 		return p.argv(v)
 	}
+	if s, ok := p.socketValue(i, kind); ok {
+		return s
+	}
 	return p.structure(kind, v)
 }
 

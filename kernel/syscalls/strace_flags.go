@@ -23,9 +23,11 @@ type flagName struct {
 }
 
 func findFlagSet(name string) *flagSet {
-	for i := range flagSets {
-		if flagSets[i].name == name {
-			return &flagSets[i].flagSet
+	for _, list := range [...][]namedFlagSet{flagSets, socketFlagSets} {
+		for i := range list {
+			if list[i].name == name {
+				return &list[i].flagSet
+			}
 		}
 	}
 	return nil
@@ -73,11 +75,13 @@ func flagText(set string, v uint64) string {
 	return strings.Join(parts, "|")
 }
 
-// flagSets are data of the linker, not a map: nothing is to be built at boot.
-var flagSets = []struct {
+type namedFlagSet struct {
 	name string
 	flagSet
-}{
+}
+
+// flagSets are data of the linker, not a map: nothing is to be built at boot.
+var flagSets = []namedFlagSet{
 	{"open", flagSet{names: []flagName{
 		{unix.O_CREAT, "O_CREAT"}, {unix.O_EXCL, "O_EXCL"}, {unix.O_NOCTTY, "O_NOCTTY"}, {unix.O_TRUNC, "O_TRUNC"},
 		{unix.O_APPEND, "O_APPEND"}, {unix.O_NONBLOCK, "O_NONBLOCK"}, {unix.O_SYNC, "O_SYNC"}, {unix.O_DSYNC, "O_DSYNC"},

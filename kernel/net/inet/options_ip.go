@@ -119,7 +119,8 @@ func (s *Socket) setIP(c *socket.Caller, name int, v []byte) error {
 			return unix.EINVAL
 		}
 		s.small.minTTL.Store(int32(n))
-	case unix.IP_RECVOPTS, unix.IP_RETOPTS, unix.IP_PASSSEC, unix.IP_CHECKSUM, unix.IP_RECVFRAGSIZE, unix.IP_NODEFRAG:
+	case unix.IP_RECVOPTS, unix.IP_RETOPTS: // packets with options are dropped before
+	case unix.IP_PASSSEC, unix.IP_CHECKSUM, unix.IP_RECVFRAGSIZE, unix.IP_NODEFRAG:
 		if on {
 			return unix.ENOPROTOOPT
 		}
