@@ -31,10 +31,6 @@ var eventRows = []Row{
 	{AMD64: 319, ARM64: 279, Name: "memfd_create", Fn: sysMemfdCreate, Format: "name:str, flags:hex, =fd",
 		Level: Partial, Note: "no MFD_HUGETLB (EINVAL)"},
 	{AMD64: 447, ARM64: 447, Name: "memfd_secret", Level: None, Format: "flags:hex", Note: "ENOSYS, as Linux built without it"},
-	{AMD64: 253, ARM64: NoNumber, Name: "inotify_init", Level: None, Note: "ENOSYS, as Linux built without inotify; programs fall back to polling"},
-	{AMD64: 294, ARM64: 26, Name: "inotify_init1", Level: None, Format: "flags:hex", Note: "ENOSYS, as Linux built without inotify; programs fall back to polling"},
-	{AMD64: 254, ARM64: 27, Name: "inotify_add_watch", Level: None, Format: "fd:fd, path:path, mask:hex", Note: "ENOSYS: there is no inotify_init"},
-	{AMD64: 255, ARM64: 28, Name: "inotify_rm_watch", Level: None, Format: "fd:fd, wd:int", Note: "ENOSYS: there is no inotify_init"},
 	{AMD64: 300, ARM64: 262, Name: "fanotify_init", Level: None, Format: "flags:hex, event_f_flags:hex", Note: "ENOSYS, as Linux built without fanotify"},
 	{AMD64: 301, ARM64: 263, Name: "fanotify_mark", Level: None, Format: "fd:fd, flags:hex, mask:hex, dirfd:fd, path:path", Note: "ENOSYS: there is no fanotify_init"},
 }

@@ -83,6 +83,11 @@ func (x *FSContext) Readlink(c Caller, dir *File, path string) (string, error) {
 // change resolves a path and applies f to what it finds, if its mount may be
 // written.
 func (x *FSContext) change(c Caller, dir *File, path string, flags int, f func(Inode) error) error {
+	return x.changeAs(unix.IN_ATTRIB, c, dir, path, flags, f)
+}
+
+// changeAs is change that counts as an event of its own.
+func (x *FSContext) changeAs(event uint32, c Caller, dir *File, path string, flags int, f func(Inode) error) error {
 	treeMu.RLock()
 	defer treeMu.RUnlock()
 	p, err := x.resolve(c, dir, path, flags)
@@ -92,7 +97,10 @@ func (x *FSContext) change(c Caller, dir *File, path string, flags int, f func(I
 	if err := p.writable(); err != nil {
 		return err
 	}
-	return f(p.Dentry.inode)
+	if err = f(p.Dentry.inode); err == nil {
+		p.Dentry.happened(event)
+	}
+	return err
 }
 
 // change is FSContext.change for a file.
@@ -100,7 +108,11 @@ func (f *File) change(fn func(Inode) error) error {
 	if err := f.path.writable(); err != nil {
 		return err
 	}
-	return fn(f.inode)
+	err := fn(f.inode)
+	if err == nil {
+		f.happened(unix.IN_ATTRIB)
+	}
+	return err
 }
 
 // Chmod is fchmodat2(2).
@@ -219,7 +231,7 @@ func utimens(c Caller, n Inode, atime, mtime TimeChange) error {
 // Truncate is truncate(2). limit is RLIMIT_FSIZE: EFBIG beyond it, and the system
 // call layer sends SIGXFSZ.
 func (x *FSContext) Truncate(c Caller, path string, size, limit int64) error {
-	return x.change(c, nil, path, 0, func(n Inode) error {
+	return x.changeAs(unix.IN_MODIFY, c, nil, path, 0, func(n Inode) error {
 		switch n.Mode() & unix.S_IFMT {
 		case unix.S_IFREG:
 		case unix.S_IFDIR:
@@ -245,7 +257,11 @@ func (f *File) Truncate(c Caller, size, limit int64) error {
 	if !f.writable || f.inode.Mode()&unix.S_IFMT != unix.S_IFREG {
 		return unix.EINVAL
 	}
-	return truncate(c.Creds, f.inode, size, limit)
+	err := truncate(c.Creds, f.inode, size, limit)
+	if err == nil {
+		f.happened(unix.IN_MODIFY)
+	}
+	return err
 }
 
 func truncate(c *Creds, n Inode, size, limit int64) error {

@@ -113,6 +113,13 @@ func (f *File) close() {
 		}
 		h.Func(f)
 	}
+	if !f.pathOnly {
+		if f.writable {
+			f.happened(unix.IN_CLOSE_WRITE)
+		} else {
+			f.happened(unix.IN_CLOSE_NOWRITE)
+		}
+	}
 	if f.locks.Load() {
 		f.inode.Extra().releaseFile(f)
 	}

@@ -37,6 +37,14 @@ func (f *File) ReadAt(s *wait.Sleeper, dst *mm.Buf, off int64) (int64, error) {
 
 // ReadOpts is preadv2(2): off -1 is the current position.
 func (f *File) ReadOpts(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, error) {
+	n, err := f.read(s, dst, off, o)
+	if n > 0 && watching.Load() != 0 {
+		f.happened(unix.IN_ACCESS)
+	}
+	return n, err
+}
+
+func (f *File) read(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, error) {
 	if !f.readable {
 		return 0, unix.EBADF
 	}
@@ -115,6 +123,14 @@ func (f *File) WriteAt(s *wait.Sleeper, src *mm.Buf, off int64) (int64, error) {
 
 // WriteOpts is pwritev2(2): off -1 is the current position.
 func (f *File) WriteOpts(s *wait.Sleeper, src *mm.Buf, off int64, o IO) (int64, error) {
+	n, err := f.write(s, src, off, o)
+	if n > 0 && watching.Load() != 0 {
+		f.happened(unix.IN_MODIFY)
+	}
+	return n, err
+}
+
+func (f *File) write(s *wait.Sleeper, src *mm.Buf, off int64, o IO) (int64, error) {
 	if !f.writable {
 		return 0, unix.EBADF
 	}

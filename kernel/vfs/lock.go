@@ -19,6 +19,7 @@ type InodeExtra struct {
 	socket  any
 	flocks  []flockHolder
 	records []RecordLock
+	watches []*Watch
 
 	waiters wait.Queue // for locks
 }

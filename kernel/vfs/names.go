@@ -93,7 +93,7 @@ func (x *FSContext) create(c Caller, dir *File, path string, a CreateArgs) error
 	if err != nil {
 		return err
 	}
-	d.instantiate(last, n)
+	d.entry(unix.IN_CREATE, 0, last, dirBit(d.instantiate(last, n)))
 	return nil
 }
 
@@ -176,6 +176,10 @@ func (x *FSContext) Link(c Caller, oldDir *File, oldPath string, newDir *File, n
 		return err
 	}
 	d.instantiate(last, n)
+	if watching.Load() != 0 {
+		tell(n, unix.IN_ATTRIB, 0, "")
+		d.entry(unix.IN_CREATE, 0, last, 0)
+	}
 	return nil
 }
 
@@ -236,6 +240,7 @@ func (x *FSContext) Unlink(c Caller, dir *File, path string, flags int) error {
 		return err
 	}
 	d.removed(last, ch)
+	d.unlinked(last, ch)
 	return nil
 }
 
@@ -352,6 +357,7 @@ func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File,
 		return err
 	}
 	moveDentry(a, b, oldName, newName, child, target, exchange)
+	renamed(a, b, oldName, newName, child, target, exchange)
 	return nil
 }
 

@@ -158,6 +158,7 @@ func (x *FSContext) createFile(w *walker, name string, flags, mode uint32) (bool
 		return false, err
 	}
 	w.cur.Dentry = d.instantiate(name, n)
+	d.entry(unix.IN_CREATE, 0, name, 0)
 	return true, nil
 }
 
@@ -249,6 +250,10 @@ func (p Path) open(c Caller, flags uint32, created bool) (*File, error) {
 	}
 	f.impl = impl
 	f.init(flags)
+	f.happened(unix.IN_OPEN)
+	if flags&unix.O_TRUNC != 0 && !created && d.kind == unix.S_IFREG {
+		f.happened(unix.IN_MODIFY)
+	}
 	return f, nil
 }
 

@@ -1,0 +1,281 @@
+// Package inotify is inotify(7): a descriptor from which events of files and directories are read.
+//
+// Lock order: Instance.mu is taken under the locks of the tree; watches are added and removed without it.
+package inotify
+
+import (
+	"encoding/binary"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/mm"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+// Name is what /proc/PID/fd shows.
+const Name = "anon_inode:inotify"
+
+// Limits (/proc/sys/fs/inotify). They are of the machine, not of a user.
+const (
+	MaxEvents    = 16384
+	MaxInstances = 1024
+	MaxWatches   = 65536
+)
+
+var instances, watches atomic.Int32
+
+// headerSize is the size of struct inotify_event without the name, to a multiple
+// of which the name is padded.
+const headerSize = 16
+
+// Instance is the object behind a descriptor.
+type Instance struct {
+	vfs.FileDefaults
+	queue wait.Queue
+
+	// addMu lets one watch be added or removed at a time.
+	addMu sync.Mutex
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	events  []event
+	bytes   int // of events, as read
+	byInode map[vfs.Inode]*watch
+	byID    map[int32]*watch
+	last    int32
+}
+
+type event struct {
+	wd           int32
+	mask, cookie uint32
+	name         string
+}
+
+func (e *event) size() int {
+	if e.name == "" {
+		return headerSize
+	}
+	return headerSize + (len(e.name)+headerSize)/headerSize*headerSize
+}
+
+type watch struct {
+	vfs.Watch
+	i    *Instance
+	wd   int32
+	mask uint32
+	key  vfs.Inode
+}
+
+// New makes an instance: EMFILE.
+func New() (*Instance, error) {
+	if instances.Add(1) > MaxInstances {
+		instances.Add(-1)
+		return nil, unix.EMFILE
+	}
+	return &Instance{byInode: make(map[vfs.Inode]*watch), byID: make(map[int32]*watch)}, nil
+}
+
+// Of returns the instance behind a file, nil if it is none.
+func Of(f *vfs.File) *Instance {
+	i, _ := f.Impl().(*Instance)
+	return i
+}
+
+// The bits of a mask that are events, and those that say how to watch.
+const (
+	allEvents = unix.IN_ALL_EVENTS
+	how       = unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK | unix.IN_MASK_CREATE | unix.IN_MASK_ADD | unix.IN_ONESHOT
+)
+
+// Add is inotify_add_watch(2). EINVAL, EEXIST, ENOSPC, and those of the path.
+func (i *Instance) Add(fs *vfs.FSContext, c vfs.Caller, path string, mask uint32) (wd int32, err error) {
+	if mask&allEvents == 0 || mask&(unix.IN_MASK_ADD|unix.IN_MASK_CREATE) == unix.IN_MASK_ADD|unix.IN_MASK_CREATE {
+		return 0, unix.EINVAL
+	}
+	flags := 0
+	if mask&unix.IN_DONT_FOLLOW != 0 {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	i.addMu.Lock()
+	defer i.addMu.Unlock()
+	err = fs.Watch(c, path, flags, mask&unix.IN_ONLYDIR != 0, func(n vfs.Inode) (*vfs.Watch, error) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if w := i.byInode[n]; w != nil {
+			if mask&unix.IN_MASK_CREATE != 0 {
+				return nil, unix.EEXIST
+			}
+			if mask&unix.IN_MASK_ADD != 0 {
+				mask |= w.mask
+			}
+			w.mask, wd = mask, w.wd
+			return nil, nil
+		}
+		if watches.Add(1) > MaxWatches {
+			watches.Add(-1)
+			return nil, unix.ENOSPC
+		}
+		i.last++
+		w := &watch{i: i, wd: i.last, mask: mask, key: n}
+		w.Notify = w.notify
+		i.byInode[n], i.byID[w.wd] = w, w
+		wd = w.wd
+		return &w.Watch, nil
+	})
+	return wd, err
+}
+
+// Remove is inotify_rm_watch(2): EINVAL.
+func (i *Instance) Remove(wd int32) error {
+	i.addMu.Lock()
+	defer i.addMu.Unlock()
+	i.mu.Lock()
+	w := i.byID[wd]
+	if w != nil {
+		i.drop(w)
+	}
+	i.mu.Unlock()
+	if w == nil {
+		return unix.EINVAL
+	}
+	w.Watch.Remove()
+	return nil
+}
+
+// drop takes a watch out of the maps and says so. mu is held.
+func (i *Instance) drop(w *watch) {
+	delete(i.byID, w.wd)
+	delete(i.byInode, w.key)
+	watches.Add(-1)
+	i.add(event{wd: w.wd, mask: unix.IN_IGNORED})
+}
+
+// notify is told by the tree.
+func (w *watch) notify(mask, cookie uint32, name string) {
+	i := w.i
+	i.mu.Lock()
+	gone := mask&unix.IN_DELETE_SELF != 0
+	if i.byID[w.wd] != w || mask&w.mask&allEvents == 0 && !gone {
+		i.mu.Unlock()
+		return
+	}
+	if mask&w.mask&allEvents != 0 {
+		i.add(event{w.wd, mask, cookie, name})
+		gone = gone || w.mask&unix.IN_ONESHOT != 0
+	}
+	if gone {
+		i.drop(w)
+	}
+	i.mu.Unlock()
+	if gone {
+		// Not here, under the locks of the tree.
+		go w.Watch.Remove()
+	}
+}
+
+// add queues an event, unless it is the same as the last one. mu is held.
+func (i *Instance) add(e event) {
+	n := len(i.events)
+	switch {
+	case n > 0 && i.events[n-1] == e && e.mask&unix.IN_IGNORED == 0:
+		return
+	case n == MaxEvents:
+		e = event{wd: -1, mask: unix.IN_Q_OVERFLOW}
+	case n > MaxEvents:
+		return
+	}
+	i.events = append(i.events, e)
+	i.bytes += e.size()
+	i.queue.Notify(wait.Readable)
+}
+
+// Read gives whole events; EINVAL if there is no room for the next.
+func (i *Instance) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	total, taken := 0, 0
+	var err error
+	for _, e := range i.events {
+		n := e.size()
+		if dst.Len() < n {
+			err = unix.EINVAL
+			break
+		}
+		b := make([]byte, n)
+		le := binary.LittleEndian
+		le.PutUint32(b[0:], uint32(e.wd))
+		le.PutUint32(b[4:], e.mask)
+		le.PutUint32(b[8:], e.cookie)
+		le.PutUint32(b[12:], uint32(n-headerSize))
+		copy(b[headerSize:], e.name)
+		if _, err = dst.CopyTo(b); err != nil {
+			break
+		}
+		total += n
+		taken++
+	}
+	i.events = i.events[:copy(i.events, i.events[taken:])]
+	i.bytes -= total
+	switch {
+	case taken > 0:
+		return int64(total), nil
+	case err == nil:
+		err = unix.EAGAIN
+	}
+	return 0, err
+}
+
+func (i *Instance) Readiness() wait.Events {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.events) > 0 {
+		return wait.Readable
+	}
+	return 0
+}
+
+func (i *Instance) Queue() *wait.Queue { return &i.queue }
+
+// Ioctl knows FIONREAD.
+func (i *Instance) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
+	if cmd != unix.TIOCINQ {
+		return 0, unix.ENOTTY
+	}
+	i.mu.Lock()
+	n := i.bytes
+	i.mu.Unlock()
+	return 0, as.Store32(arg, uint32(n))
+}
+
+// Release ends all watches.
+func (i *Instance) Release() {
+	i.addMu.Lock()
+	defer i.addMu.Unlock()
+	i.mu.Lock()
+	all := i.byID
+	i.byID, i.byInode, i.events = nil, nil, nil
+	i.mu.Unlock()
+	for _, w := range all {
+		w.Watch.Remove()
+		watches.Add(-1)
+	}
+	instances.Add(-1)
+}
+
+// FDInfo appends what /proc/PID/fdinfo shows.
+func (i *Instance) FDInfo(b []byte) []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for wd, w := range i.byID {
+		var st vfs.Stat
+		w.key.Stat(&st) //nolint:errcheck // it shows zeros then
+		b = strconv.AppendInt(append(b, "inotify wd:"...), int64(wd), 16)
+		b = strconv.AppendUint(append(b, " ino:"...), st.Ino, 16)
+		b = strconv.AppendUint(append(b, " mask:"...), uint64(w.mask&^how), 16)
+		b = append(b, " ignored_mask:0\n"...)
+	}
+	return b
+}
