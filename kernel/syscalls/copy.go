@@ -5,6 +5,7 @@ import (
 
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
+	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -92,6 +93,16 @@ func copyFile(t *task.Thread, in *vfs.File, from int64, out *vfs.File, to, n int
 		}
 	}
 	cache := in.Cache()
+	if s, err := socket.Of(out); err == nil && cache != nil && s.Common().Stream() {
+		if to, ok := s.(socket.SourceSender); ok {
+			pos := start(in, from)
+			n, err := sendPages(t, out, s, to, cache, pos, n)
+			if from == current && n > 0 {
+				in.Seek(pos+n, unix.SEEK_SET)
+			}
+			return n, err
+		}
+	}
 	var bounce frame.Frame
 	if cache == nil {
 		if bounce = frame.AllocUser(); bounce == 0 {

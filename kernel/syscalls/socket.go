@@ -1,6 +1,9 @@
 package syscalls
 
 import (
+	"sync"
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 
 	"gosv/abi/linux"
@@ -246,12 +249,18 @@ func waitSocket(t *task.Thread, s socket.Socket, ev wait.Events, timeout int64, 
 }
 
 func waitSocketUntil(t *task.Thread, s socket.Socket, ev wait.Events, deadline int64, exclusive bool, op func() error) error {
-	w := wait.Waiter{Mask: ev, Exclusive: exclusive, Notify: func(wait.Events) { t.Sleeper.Wake() }}
+	w := socketWaiters.Get().(*socketWaiter)
+	w.s, w.Mask, w.Exclusive = &t.Sleeper, ev, exclusive
 	q := s.Queue()
 	t.Sleeper.Clear()
-	q.Add(&w)
-	defer q.Remove(&w)
+	q.Add(&w.Waiter)
+	defer func() {
+		q.Remove(&w.Waiter)
+		w.s = nil
+		socketWaiters.Put(w)
+	}()
 	for {
+		w.woken.Store(false)
 		if err := op(); err != unix.EAGAIN {
 			return err
 		}
@@ -266,6 +275,25 @@ func waitSocketUntil(t *task.Thread, s socket.Socket, ev wait.Events, deadline i
 		}
 	}
 }
+
+// A socketWaiter is the registration of a thread that waits for a socket; kept for
+// the next, so that waiting allocates nothing.
+type socketWaiter struct {
+	wait.Waiter
+	s *wait.Sleeper
+	// woken says that there was an event which this waiter has not looked at yet:
+	// the next event is for another exclusive one.
+	woken atomic.Bool
+}
+
+var socketWaiters = sync.Pool{New: func() any {
+	w := new(socketWaiter)
+	w.Notify = func(wait.Events) {
+		w.Pass = w.woken.Swap(true)
+		w.s.Wake()
+	}
+	return w
+}}
 
 func sysGetsockname(t *task.Thread, a *Args) (uint64, error) {
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {

@@ -25,15 +25,15 @@ var sockioRows = []Row{
 // sendSocket sends m, which blocks as the descriptor and the flags say. A stream
 // whose other end is gone brings SIGPIPE.
 func sendSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message) (int, error) {
-	c := socketCaller(t)
+	m.By = socketCaller(t)
 	base := s.Common()
 	total := m.Buf.Len()
 	stream := base.Stream()
-	n, err := s.Send(&c, m)
+	n, err := s.Send(&m.By, m)
 	if more := err == unix.EAGAIN || err == nil && stream && n < total; more && m.Flags&unix.MSG_DONTWAIT == 0 && !f.Nonblocking() {
 		err = waitSocket(t, s, wait.Writable, base.SndTimeout.Load(), false, func() error {
 			for {
-				k, err := s.Send(&c, m)
+				k, err := s.Send(&m.By, m)
 				n += k
 				if err != nil || !stream || n >= total || k == 0 {
 					return err
@@ -52,9 +52,9 @@ func sendSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 
 // recvSocket receives into m.
 func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message) (int, error) {
-	c := socketCaller(t)
+	m.By = socketCaller(t)
 	base := s.Common()
-	n, err := s.Recv(&c, m)
+	n, err := s.Recv(&m.By, m)
 	block := m.Flags&(unix.MSG_DONTWAIT|unix.MSG_ERRQUEUE) == 0 && !f.Nonblocking()
 	if !block {
 		return n, err
@@ -71,7 +71,7 @@ func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 	if err == unix.EAGAIN || err == nil && n > 0 && n < want {
 		err = waitSocket(t, s, wait.Readable|wait.RdHup, base.RcvTimeout.Load(), false, func() error {
 			for {
-				k, err := s.Recv(&c, m)
+				k, err := s.Recv(&m.By, m)
 				n += k
 				if err != nil || k == 0 || n >= want || m.Files != nil {
 					return err
@@ -108,6 +108,63 @@ func nowaitFlag(flags vfs.IO) int {
 		return unix.MSG_DONTWAIT
 	}
 	return 0
+}
+
+// pageSource is a piece of a file in the page cache, as a socket takes it.
+type pageSource struct {
+	cache  *mm.Cache
+	pos, n int64
+}
+
+func (p *pageSource) Len() int { return int(p.n) }
+
+func (p *pageSource) CopyFrom(dst []byte) (int, error) {
+	done := 0
+	for done < len(dst) && p.n > 0 {
+		b, page, err := cachedPiece(p.cache, p.pos, min(p.n, int64(len(dst)-done)))
+		if err != nil {
+			return done, err
+		}
+		if len(b) == 0 { // the file was cut meanwhile
+			p.n = 0
+			break
+		}
+		k := copy(dst[done:], b)
+		if page != 0 {
+			page.Unref()
+		}
+		done += k
+		p.pos += int64(k)
+		p.n -= int64(k)
+	}
+	return done, nil
+}
+
+// sendPages sends n bytes of a cached file from pos on to a stream: sendfile(2).
+func sendPages(t *task.Thread, f *vfs.File, s socket.Socket, to socket.SourceSender, cache *mm.Cache, pos, n int64) (int64, error) {
+	n = min(n, cache.Size()-pos)
+	if n <= 0 {
+		return 0, nil
+	}
+	var done int64
+	send := func() error {
+		for done < n {
+			k, err := to.SendFrom(&pageSource{cache, pos + done, n - done})
+			done += int64(k)
+			if err != nil || k == 0 {
+				return err
+			}
+		}
+		return nil
+	}
+	err := send()
+	if err == unix.EAGAIN && !f.Nonblocking() {
+		err = waitSocket(t, s, wait.Writable, s.Common().SndTimeout.Load(), false, send)
+	}
+	if done > 0 {
+		err = nil
+	}
+	return done, err
 }
 
 // msgFlags are the flags of a call as the family sees them. MSG_CMSG_COMPAT is
@@ -151,8 +208,8 @@ func prepareSend(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message
 		return nil
 	}
 	if p, ok := s.(preparer); ok {
-		c := socketCaller(t)
-		return p.Prepare(&c, m.Name, m.Flags&unix.MSG_DONTWAIT == 0 && !f.Nonblocking())
+		m.By = socketCaller(t)
+		return p.Prepare(&m.By, m.Name, m.Flags&unix.MSG_DONTWAIT == 0 && !f.Nonblocking())
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ func TestRows(t *testing.T) {
 // Every kind in a Format is one that strace knows.
 func TestFormats(t *testing.T) {
 	plain := strings.Fields("int uint hex oct ptr size fd sig path str buf out iovec argv clockid futexop futexts")
+	plain = append(plain, strings.Fields("sockaddr sockaddr.out socklen.out socktype sockproto fds.out sol sockopt optval optval.out msghdr msghdr.out")...)
 	for r := range Rows {
 		f := parseFormat(r.Format)
 		for i, kind := range append(f.kinds[:f.n:f.n], f.result) {

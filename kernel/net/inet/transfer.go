@@ -18,6 +18,7 @@ import (
 // it sends, and where it puts what it received.
 type transfer struct {
 	buf  *mm.Buf
+	src  socket.Source // instead of buf
 	err  error
 	drop bool // MSG_TRUNC on a stream: pass over the data
 	to   tcpip.FullAddress
@@ -32,19 +33,30 @@ func newTransfer(b *mm.Buf) *transfer {
 }
 
 func (t *transfer) free() {
-	t.buf = nil
+	t.buf, t.src = nil, nil
 	transfers.Put(t)
 }
 
 // Len implements tcpip.Payloader.
-func (t *transfer) Len() int { return t.buf.Len() }
+func (t *transfer) Len() int {
+	if t.src != nil {
+		return t.src.Len()
+	}
+	return t.buf.Len()
+}
 
 // Read implements tcpip.Payloader.
 func (t *transfer) Read(p []byte) (int, error) {
-	if t.buf.Len() == 0 {
+	if t.Len() == 0 {
 		return 0, io.EOF
 	}
-	n, err := t.buf.CopyFrom(p)
+	var n int
+	var err error
+	if t.src != nil {
+		n, err = t.src.CopyFrom(p)
+	} else {
+		n, err = t.buf.CopyFrom(p)
+	}
 	if err != nil {
 		t.err = err
 	}
@@ -84,7 +96,7 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	t := newTransfer(m.Buf)
 	defer t.free()
 	if s.isTCP() {
-		if err := s.maySend(m); err != nil {
+		if err := s.maySend(); err != nil {
 			return 0, err
 		}
 		if m.Buf.Len() == 0 {
@@ -125,8 +137,35 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	return 0, errno(err)
 }
 
+// SendFrom implements socket.SourceSender.
+func (s *Socket) SendFrom(src socket.Source) (int, error) {
+	if !s.isTCP() {
+		return 0, unix.EOPNOTSUPP
+	}
+	if err := s.TakeError(); err != nil {
+		return 0, err
+	}
+	if err := s.maySend(); err != nil {
+		return 0, err
+	}
+	t := newTransfer(nil)
+	t.src = src
+	defer t.free()
+	n, err := s.endpoint().Write(t, tcpip.WriteOptions{})
+	if err == nil {
+		return int(n), nil
+	}
+	if t.err != nil {
+		return 0, t.err
+	}
+	if s.tcpState() == tcp.StateError {
+		s.errTaken.Store(true)
+	}
+	return 0, errno(err)
+}
+
 // maySend makes the checks of a TCP socket that the stack makes otherwise.
-func (s *Socket) maySend(m *socket.Message) error {
+func (s *Socket) maySend() error {
 	switch s.tcpState() {
 	case tcp.StateInitial, tcp.StateBound, tcp.StateListen:
 		return unix.EPIPE

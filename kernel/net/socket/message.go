@@ -40,6 +40,9 @@ type Message struct {
 	Received   []byte
 	ControlMax int
 
+	// By is whose call it is; kept here so that a call allocates nothing.
+	By Caller
+
 	nameBuf    [AddressSize]byte
 	controlBuf [256]byte
 }
@@ -60,6 +63,7 @@ func (m *Message) Free() {
 	}
 	m.Buf, m.Flags, m.Name, m.WantName, m.Control, m.Parsed = nil, 0, nil, false, nil, false
 	m.Files, m.HasCred, m.Out, m.Received, m.ControlMax = nil, false, 0, nil, 0
+	m.By = Caller{}
 	messages.Put(m)
 }
 
@@ -129,4 +133,17 @@ func (m *Message) EachControl(f func(level, typ int, data []byte) error) error {
 		b = b[min(int(n+controlAlign-1)&^(controlAlign-1), len(b)):]
 	}
 	return nil
+}
+
+// A Source is what sendfile(2) sends: pages of a file, not memory of a program.
+type Source interface {
+	Len() int
+	CopyFrom(dst []byte) (int, error)
+}
+
+// A SourceSender is a stream that can send a Source of any length without a detour.
+// It returns how much of it was taken; what it has read of the rest is of no
+// consequence.
+type SourceSender interface {
+	SendFrom(src Source) (int, error)
 }

@@ -331,6 +331,40 @@ static void *echo(void *arg)
 	return NULL;
 }
 
+static void *hold(void *arg)
+{
+	int c = accept(*(int *)arg, NULL, NULL);
+	char b[1];
+	write(c, "h", 1);
+	while (read(c, b, 1) > 0)
+		;
+	close(c);
+	return NULL;
+}
+
+// Threads that wait in accept are all of use at once.
+static void acceptors(int family)
+{
+	int l = bound(family, SOCK_STREAM), c[6], good = 0;
+	listen(l, 16);
+	pthread_t t[6];
+	for (int i = 0; i < 6; i++)
+		pthread_create(&t[i], NULL, hold, &l);
+	sleep_ms(50);
+	for (int i = 0; i < 6; i++) {
+		c[i] = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		join(c[i], family, port_of(l));
+	}
+	for (int i = 0; i < 6; i++)
+		good += await(c[i], POLLIN) == POLLIN;
+	EQ("acceptors", good, 6);
+	for (int i = 0; i < 6; i++)
+		close(c[i]);
+	for (int i = 0; i < 6; i++)
+		pthread_join(t[i], NULL);
+	close(l);
+}
+
 static void many(int family)
 {
 	int l = bound(family, SOCK_STREAM), good = 0;
@@ -698,6 +732,7 @@ static void v6(void)
 	streams(AF_INET6);
 	nonblocking(AF_INET6);
 	many(AF_INET6);
+	acceptors(AF_INET6);
 	datagrams(AF_INET6);
 	control6();
 	dual();
@@ -719,6 +754,7 @@ int main(void)
 	streams(AF_INET);
 	nonblocking(AF_INET);
 	many(AF_INET);
+	acceptors(AF_INET);
 	datagrams(AF_INET);
 	control();
 	addresses();
