@@ -115,22 +115,26 @@ func family(a tcpip.Address) int {
 
 // newInterface is the stack's NIC in Linux's terms.
 func newInterface(id tcpip.NICID, info *stack.NICInfo) Interface {
-	i := Interface{
-		Name: info.Name, Index: int(id), MTU: int(info.MTU), Speed: -1, Type: uint16(info.ARPHardwareType),
-		Flags: unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP,
-		Stats: Stats{
-			RxPackets: info.Stats.Rx.Packets.Value(), RxBytes: info.Stats.Rx.Bytes.Value(),
-			TxPackets: info.Stats.Tx.Packets.Value(), TxBytes: info.Stats.Tx.Bytes.Value(),
-			TxDropped: info.Stats.TxPacketsDroppedNoBufferSpace.Value(),
-			RxErrors:  info.Stats.MalformedL4RcvdPackets.Value(),
-		},
-	}
+	i := Interface{Name: info.Name, Index: int(id), MTU: int(info.MTU), Speed: -1, Type: uint16(info.ARPHardwareType), Flags: unix.IFF_UP}
 	copy(i.MAC[:], info.LinkAddress)
+	carrier := true
 	if info.Flags.Loopback {
 		i.Type = unix.ARPHRD_LOOPBACK
 		i.Flags |= unix.IFF_LOOPBACK
 	} else {
 		i.Flags |= unix.IFF_BROADCAST | unix.IFF_MULTICAST
+	}
+	if n := nicOf(id); n != nil {
+		i.Stats = n.link.count()
+		carrier = n.link.up.Load()
+	} else {
+		i.Stats = Stats{
+			RxPackets: info.Stats.Rx.Packets.Value(), RxBytes: info.Stats.Rx.Bytes.Value(),
+			TxPackets: info.Stats.Tx.Packets.Value(), TxBytes: info.Stats.Tx.Bytes.Value(),
+		}
+	}
+	if carrier {
+		i.Flags |= unix.IFF_RUNNING | unix.IFF_LOWER_UP
 	}
 	if info.Flags.Promiscuous {
 		i.Flags |= unix.IFF_PROMISC

@@ -29,9 +29,10 @@ type link struct {
 	up   atomic.Bool
 	disp atomic.Pointer[dispatcher]
 
-	badChecksums atomic.Uint64
-	otherHost    atomic.Uint64
-	multicast    atomic.Uint64
+	stats struct {
+		rxPackets, rxBytes, txPackets, txBytes     atomic.Uint64
+		badChecksums, otherHost, multicast, noRoom atomic.Uint64
+	}
 }
 
 type dispatcher struct{ stack.NetworkDispatcher }
@@ -142,6 +143,7 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 			b.packets = append(b.packets, pkt.IncRef())
 			n++
 		default:
+			l.stats.noRoom.Add(1)
 			err = &tcpip.ErrNoBufferSpace{}
 		}
 		b.mu.Unlock()
@@ -189,6 +191,8 @@ func (l *link) send(q int, pkt *stack.PacketBuffer) bool {
 		skip = 0
 	}
 	f.End()
+	l.stats.txPackets.Add(1)
+	l.stats.txBytes.Add(uint64(pkt.Size()))
 	return true
 }
 
@@ -230,18 +234,18 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 	switch dst := eth[:header.EthernetAddressSize]; {
 	case dst[0]&1 == 0:
 		if string(dst) != string(l.mac) {
-			l.otherHost.Add(1)
+			l.stats.otherHost.Add(1)
 			return
 		}
 	case string(dst) == string(header.EthernetBroadcastAddress):
 		kind = tcpip.PacketBroadcast
 	default:
 		kind = tcpip.PacketMulticast
-		l.multicast.Add(1)
+		l.stats.multicast.Add(1)
 	}
 	proto := eth.Type()
 	if h.Flags&(virtio.NeedsCsum|virtio.DataValid) == 0 && !verify(proto, pieces) {
-		l.badChecksums.Add(1)
+		l.stats.badChecksums.Add(1)
 		return
 	}
 	if l.intercept(eth, proto, pieces) {
@@ -253,6 +257,8 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 			payload.Append(buffer.NewViewWithData(p)) //nolint:errcheck // it fails only for a nil view
 		}
 	}
+	l.stats.rxPackets.Add(1)
+	l.stats.rxBytes.Add(uint64(payload.Size()))
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: payload})
 	pkt.LinkHeader().Consume(header.EthernetMinimumSize)
 	pkt.PktType = kind
@@ -260,7 +266,13 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 	pkt.RXChecksumValidated = true
 	in := &l.rx[q]
 	in.gro.Dispatcher = d
-	in.gro.Enqueue(pkt)
+	if h.GSOType != virtio.GSONone {
+		// Joined by the device already; what came before goes first.
+		in.gro.Flush()
+		d.DeliverNetworkPacket(proto, pkt)
+	} else {
+		in.gro.Enqueue(pkt)
+	}
 	pkt.DecRef()
 }
 
@@ -268,6 +280,18 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 func (l *link) Flush(q int) {
 	if l.rx[q].gro.Dispatcher != nil {
 		l.rx[q].gro.Flush()
+	}
+}
+
+// count is what the interface has carried, in Linux's terms.
+func (l *link) count() Stats {
+	d := &l.dev.Counters
+	return Stats{
+		RxPackets: l.stats.rxPackets.Load(), RxBytes: l.stats.rxBytes.Load(),
+		TxPackets: l.stats.txPackets.Load(), TxBytes: l.stats.txBytes.Load(),
+		RxErrors: l.stats.badChecksums.Load() + d.RxDropped.Load(), RxDropped: l.stats.otherHost.Load(),
+		TxErrors: d.TxDropped.Load(), TxDropped: l.stats.noRoom.Load(),
+		Multicast: l.stats.multicast.Load(),
 	}
 }
 

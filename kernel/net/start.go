@@ -1,6 +1,7 @@
 package net
 
 import (
+	"strconv"
 	"sync"
 
 	"gosv/kernel/cpu"
@@ -22,6 +23,7 @@ func Start(transports []virtio.Transport, c Config) {
 			n := addNIC(s, dev)
 			if err = dev.Start(n.link); err == nil {
 				n.link.up.Store(dev.LinkUp())
+				n.describe()
 				n.configure(&c)
 				continue
 			}
@@ -31,6 +33,22 @@ func Start(transports []virtio.Transport, c Config) {
 	c.addGateways()
 	close(state.pending)
 	settle(1, 1)
+}
+
+// describe says on the log what the device can do.
+func (n *nic) describe() {
+	d := n.link.dev
+	text := n.name + ": MAC " + n.link.mac.String() + ", MTU " + strconv.Itoa(d.MTU()) + ", " + strconv.Itoa(d.Queues()) + " queue pair(s)"
+	if d.CompletesChecksums() {
+		text += ", checksums"
+	}
+	if d.Segments() {
+		text += ", segmentation"
+	}
+	if !d.LinkUp() {
+		text += ", no carrier"
+	}
+	logf(text)
 }
 
 // buffers is how many frames a queue of a device may have: at most a 128th of
