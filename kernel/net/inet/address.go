@@ -40,7 +40,11 @@ func (s *Socket) parse(b []byte, bind bool) (tcpip.FullAddress, error) {
 		if s.endpoint().SocketOptions().GetV6Only() {
 			return tcpip.FullAddress{}, unix.ENETUNREACH
 		}
-		return parse4(b), nil
+		a := parse4(b)
+		if a.Addr.Len() == 0 { // this machine, by IPv4: getaddrinfo(3) looks at the source address
+			a.Addr = header.IPv4Loopback
+		}
+		return a, nil
 	}
 	if len(b) < sizeIn6Old {
 		return tcpip.FullAddress{}, unix.EINVAL
