@@ -3,6 +3,7 @@
 GO      ?= go
 BIN     := bin
 KERNEL  := $(BIN)/gosv-kernel.elf
+MINIMAL := $(BIN)/gosv-kernel-minimal.elf
 GOSV    := $(BIN)/gosv
 # -race needs cgo: on a machine without a C compiler the unit tests run without it.
 RACE    := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
@@ -17,10 +18,11 @@ help: ## show the targets
 build: kernel ## build bin/gosv, with the kernel in it
 	$(TOOLENV) $(GO) build -trimpath -ldflags "-s -w" -o $(GOSV) ./cmd/gosv
 
-kernel: ## build the kernel, bin/gosv-kernel.elf
+kernel: ## build the kernels, bin/gosv-kernel.elf and -minimal.elf
 	@mkdir -p $(BIN)
 	$(TOOLENV) $(GO) run ./host/mkkernel -o $(KERNEL)
-	$(TOOLENV) $(GO) run ./host/kernel/embed $(KERNEL)
+	$(TOOLENV) $(GO) run ./host/mkkernel -profile minimal -o $(MINIMAL)
+	$(TOOLENV) $(GO) run ./host/kernel/embed $(KERNEL) $(MINIMAL)
 
 demo: ## install what is missing, build, and boot three programs
 	@GO="$(GO)" sh examples/demo.sh

@@ -280,6 +280,8 @@ func TestMistakes(t *testing.T) {
 		{"run --machine isapc ./hello", 125, "--machine isapc: it is one of microvm, q35, pc"},
 		{"run --accel hvf ./hello", 125, "--accel hvf: it is one of auto, kvm and tcg"},
 		{"run --kernel none ./hello", 125, "--kernel none: no such file"},
+		{"run --profile tiny ./hello", 125, "--profile tiny: it is full or minimal"},
+		{"run --profile minimal ./hello", 125, "--profile minimal: this kernel has no network; add --network none"},
 		{"run --timeout soon ./hello", 125, "--timeout soon: it is not a time"},
 		{"run -e =x ./hello", 125, `--env "=x" is not NAME=value`},
 		{"run --env-file none ./hello", 125, "--env-file none: no such file"},
@@ -532,7 +534,7 @@ func TestHelpNamesEveryFlagOfTheManual(t *testing.T) {
 		t.Fatalf("status %d", status)
 	}
 	for _, f := range []string{"--memory", "--cpus", "--env", "--env-file", "--workdir", "--hostname", "--volume", "--entrypoint", "--accel", "--machine",
-		"--kernel", "--strace", "--bootchart", "--boot-opts", "--timeout", "--dry-run", "--publish", "--network", "--mac", "--ip", "--gateway", "--dns", "--detach", "--name", "--rm", "--quiet", "--verbose", "--no-args-files"} {
+		"--kernel", "--profile", "--strace", "--bootchart", "--boot-opts", "--timeout", "--dry-run", "--publish", "--network", "--mac", "--ip", "--gateway", "--dns", "--detach", "--name", "--rm", "--quiet", "--verbose", "--no-args-files"} {
 		if !strings.Contains(out, f) {
 			t.Errorf("gosv run --help does not mention %s", f)
 		}

@@ -30,6 +30,7 @@ func newVersion() *cobra.Command {
 				Commit  string `json:"commit,omitempty"`
 				Kernel  string `json:"kernel"`
 				Size    int    `json:"kernelBytes"`
+				Minimal int    `json:"minimalKernelBytes"`
 				Go      string `json:"go"`
 			}{Version: version, Go: runtime.Version(), Kernel: "none"}
 			if info, ok := debug.ReadBuildInfo(); ok {
@@ -39,7 +40,10 @@ func newVersion() *cobra.Command {
 					}
 				}
 			}
-			if b, err := kernel.ELF(); err == nil {
+			if b, err := kernel.ELF(kernel.Minimal); err == nil {
+				v.Minimal = len(b)
+			}
+			if b, err := kernel.ELF(kernel.Full); err == nil {
 				sum := sha256.Sum256(b)
 				v.Kernel, v.Size = hex.EncodeToString(sum[:8]), len(b)
 			}
@@ -48,7 +52,7 @@ func newVersion() *cobra.Command {
 			} else if json {
 				return writeJSON(c.OutOrStdout(), v)
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "gosv %s\nkernel %s, %d bytes\n%s\n", v.Version, v.Kernel, v.Size, v.Go)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "gosv %s\nkernel %s, %d bytes; minimal: %d bytes\n%s\n", v.Version, v.Kernel, v.Size, v.Minimal, v.Go)
 			return err
 		},
 	}

@@ -1,4 +1,4 @@
-// Package kernel holds the kernel's ELF file inside the tool, and reads what the tool must know of such a file.
+// Package kernel holds the kernel's ELF files inside the tool, and reads what the tool must know of such a file.
 package kernel
 
 import (
@@ -18,9 +18,29 @@ var files embed.FS
 // ErrMissing says that the tool was built without a kernel.
 var ErrMissing = errors.New("this gosv was built without its kernel; build it with \"make build\", or give one with --kernel FILE")
 
-// ELF gives the embedded kernel.
-func ELF() ([]byte, error) {
-	b, err := files.ReadFile("embedded/gosv-kernel.elf")
+// Profile is a kind of kernel (host/mkkernel -profile).
+type Profile string
+
+// The profiles.
+const (
+	Full    Profile = "full"
+	Minimal Profile = "minimal" // without IP networks
+)
+
+// Profiles are all of them.
+var Profiles = []Profile{Full, Minimal}
+
+// FileName is what the build calls the kernel of a profile.
+func (p Profile) FileName() string {
+	if p == Full {
+		return "gosv-kernel.elf"
+	}
+	return "gosv-kernel-" + string(p) + ".elf"
+}
+
+// ELF gives the embedded kernel of a profile.
+func ELF(p Profile) ([]byte, error) {
+	b, err := files.ReadFile("embedded/" + p.FileName())
 	if err != nil {
 		return nil, ErrMissing
 	}

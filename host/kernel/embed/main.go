@@ -1,30 +1,38 @@
-// Command embed puts a built kernel where the tool embeds it from.
+// Command embed puts built kernels where the tool embeds them from.
 //
-//	go run ./host/kernel/embed bin/gosv-kernel.elf
+//	go run ./host/kernel/embed bin/gosv-kernel.elf bin/gosv-kernel-minimal.elf
 package main
 
 import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"gosv/host/kernel"
 )
 
-const target = "host/kernel/embedded/gosv-kernel.elf"
+const dir = "host/kernel/embedded"
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: embed KERNEL, from the top of the repository")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: embed KERNEL..., from the top of the repository")
 		os.Exit(2)
 	}
-	if err := embed(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "embed:", err)
-		os.Exit(1)
+	for _, name := range os.Args[1:] {
+		if err := embed(name); err != nil {
+			fmt.Fprintln(os.Stderr, "embed:", err)
+			os.Exit(1)
+		}
 	}
 }
 
 func embed(name string) error {
+	base := filepath.Base(name)
+	if !slices.ContainsFunc(kernel.Profiles, func(p kernel.Profile) bool { return p.FileName() == base }) {
+		return fmt.Errorf("%s: the tool embeds no file of this name", name)
+	}
 	if _, err := kernel.MemoryEnd(name); err != nil {
 		return err
 	}
@@ -32,6 +40,7 @@ func embed(name string) error {
 	if err != nil {
 		return err
 	}
+	target := filepath.Join(dir, base)
 	if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, b) {
 		return nil // an unchanged file keeps the tool's build cache good
 	}
