@@ -7,11 +7,18 @@ import (
 	"slices"
 
 	"gosv/abi/boot"
+	"gosv/kernel/cpu"
 	"gosv/kernel/dev/virtio/mmio"
 	"gosv/kernel/net"
 	"gosv/kernel/net/etc"
 	"gosv/kernel/task"
+	"gosv/kernel/wait"
 )
+
+// lateStartDelay is after what time the NICs come up by themselves, in ns.
+const lateStartDelay = 250e6
+
+var lateStart wait.Timer
 
 // startNetwork configures the network beside the program's start. On a machine without network devices it does
 // nothing: the stack is made when the first socket is.
@@ -39,7 +46,13 @@ func startNetwork(config boot.Config, d *devices) error {
 		}
 		files.Update(s.Resolver, s.Ready)
 	})
-	net.Pending()
-	go net.Start(nics, c)
+	net.Pending(func() { net.Start(nics, c) })
+	if len(fixed.Servers) == 0 {
+		net.Demand() // files wait for what it learns
+		return nil
+	}
+	// With everything known beforehand the first socket brings the NICs up. A program that has none is there
+	// to be pinged all the same, a little later: a short one ends without having paid for a network.
+	lateStart.Start(cpu.Nanotime()+lateStartDelay, net.Demand)
 	return nil
 }

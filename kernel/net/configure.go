@@ -91,11 +91,12 @@ func (c *Config) Resolver() Resolver { return c.resolver }
 // Off reports whether NICs are to be left alone.
 func (c *Config) Off() bool { return c.none }
 
-// Pending announces that Start will be called with devices: Default and
-// everything that looks at interfaces wait for it, and WaitConfigured for the
-// addresses.
-func Pending() {
+// Pending announces that start will call Start with devices, at the latest when
+// somebody asks: Default and everything that looks at interfaces wait for it, and
+// WaitConfigured for the addresses.
+func Pending(start func()) {
 	state.pending = make(chan struct{})
+	state.start = start
 	configuring.left4.Store(1)
 	configuring.left6.Store(1)
 }

@@ -39,6 +39,7 @@ func WaitFamily(s *wait.Sleeper, family int) error {
 	if FamilyConfigured(family) {
 		return nil
 	}
+	Demand()
 	if s == nil {
 		return unix.EAGAIN
 	}

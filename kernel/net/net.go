@@ -25,6 +25,8 @@ var state struct {
 	once    sync.Once
 	stack   *stack.Stack
 	pending chan struct{} // closed when Start is done; nil if it will not be called
+	start   func()        // what calls Start
+	demand  sync.Once
 
 	mu   sync.Mutex // guards what follows
 	nics []*nic     // eth0 and so on, in order
@@ -34,9 +36,17 @@ var state struct {
 // that comes while the NICs are being made waits for them.
 func Default() *stack.Stack {
 	if state.pending != nil {
+		Demand()
 		<-state.pending
 	}
 	return base()
+}
+
+// Demand makes the NICs of Pending come up, beside the caller, if they have not yet.
+func Demand() {
+	if state.start != nil {
+		state.demand.Do(func() { go state.start() })
+	}
 }
 
 // base is the stack, with or without NICs.
