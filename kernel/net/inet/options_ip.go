@@ -244,7 +244,7 @@ func (s *Socket) membership4(join bool, v []byte) error {
 	if len(v) < 8 {
 		return unix.EINVAL
 	}
-	m := tcpip.MembershipOption{MulticastAddr: tcpip.AddrFrom4Slice(v), InterfaceAddr: tcpip.AddrFrom4Slice(v[4:8])}
+	m := tcpip.MembershipOption{MulticastAddr: tcpip.AddrFrom4Slice(v[:4]), InterfaceAddr: tcpip.AddrFrom4Slice(v[4:8])}
 	if len(v) >= 12 {
 		m.NIC = tcpip.NICID(int32(binary.LittleEndian.Uint32(v[8:])))
 		if m.NIC != 0 {
