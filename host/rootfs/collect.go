@@ -96,6 +96,9 @@ func Collect(q Request) (*Result, error) {
 		if !filepath.IsAbs(host) {
 			host = filepath.Join(q.Cwd, host)
 		}
+		if err := c.volumeProgram(host, v.Guest); err != nil {
+			return nil, err
+		}
 		if err := c.tree.AddHost(host, v.Guest, CopyOptions{ReadOnly: v.ReadOnly}); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("volume %s: no such file or directory on the host", v.Host)
@@ -109,6 +112,26 @@ func Collect(q Request) (*Result, error) {
 		res.Argv0 = ""
 	}
 	return res, nil
+}
+
+// volumeProgram adds what a program needs that is copied as a volume: its
+// libraries, and at the same path also its recipes.
+func (c *collector) volumeProgram(host, guest string) error {
+	st, err := os.Stat(host)
+	if err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
+		return nil
+	}
+	if host == guest {
+		_, err := c.program(host)
+		if nf := (*NotFoundError)(nil); errors.As(err, &nf) {
+			return err
+		}
+		return nil // a script or a program of another kind: copied as it is
+	}
+	if cl, err := c.deps.Resolve(host); err == nil && isELF(host) {
+		c.libs(cl.Libs)
+	}
+	return nil
 }
 
 type collector struct {

@@ -207,24 +207,27 @@ func TestApps(t *testing.T) {
 		}
 	})
 	for _, a := range apps(dir) {
-		t.Run(a.name, func(t *testing.T) {
-			if _, err := os.Stat(a.argv[0]); err != nil {
-				t.Skipf("no %s here: sh test/setup.sh installs it", a.argv[0])
-			}
-			host := target.Host(t, limit, a.stdin, a.argv...)
-			start := time.Now()
-			guest := target.Run(t, a.machine, limit, a.stdin, a.flags, a.argv...)
-			t.Logf("%v in the guest", time.Since(start).Round(time.Millisecond))
-			if a.normal != nil {
-				host.Stdout, guest.Stdout = a.normal(host.Stdout), a.normal(guest.Stdout)
-			}
-			if len(host.Stdout) > 1<<20 && !bytes.Equal(host.Stdout, guest.Stdout) {
-				t.Errorf("%d bytes on the host, %d in the guest, SHA-256 %x and %x", len(host.Stdout), len(guest.Stdout),
-					sha256.Sum256(host.Stdout), sha256.Sum256(guest.Stdout))
-			}
-			target.Same(t, host, guest)
-		})
+		t.Run(a.name, func(t *testing.T) { a.run(t) })
 	}
+}
+
+// run compares a program on both targets.
+func (a *app) run(t *testing.T) {
+	if _, err := os.Stat(a.argv[0]); err != nil {
+		t.Skipf("no %s here: sh test/setup.sh installs it", a.argv[0])
+	}
+	host := target.Host(t, limit, a.stdin, a.argv...)
+	start := time.Now()
+	guest := target.Run(t, a.machine, limit, a.stdin, a.flags, a.argv...)
+	t.Logf("%v in the guest", time.Since(start).Round(time.Millisecond))
+	if a.normal != nil {
+		host.Stdout, guest.Stdout = a.normal(host.Stdout), a.normal(guest.Stdout)
+	}
+	if len(host.Stdout) > 1<<20 && !bytes.Equal(host.Stdout, guest.Stdout) {
+		t.Errorf("%d bytes on the host, %d in the guest, SHA-256 %x and %x", len(host.Stdout), len(guest.Stdout),
+			sha256.Sum256(host.Stdout), sha256.Sum256(guest.Stdout))
+	}
+	target.Same(t, host, guest)
 }
 
 // TestOutOfMemory asks for more than there is: an error of the program's or a
