@@ -17,14 +17,11 @@ import (
 
 // smallOptions are options that the stack does not keep, or keeps differently.
 type smallOptions struct {
-	noDelay, inq, recvTTL                   atomic.Int32
-	linger2, synCount, windowClamp          atomic.Int32
-	notSentLowat, fastOpen, fastOpenConnect atomic.Int32
-	thinLinear, freeBind, bindNoPort        atomic.Int32
-	minTTL, tosPriority, unicastHops        atomic.Int32
-	flowInfo, v6MTU, autoFlow, multicastAll atomic.Int32
-	recvTOS, mtuDiscover6, pathMTU          atomic.Int32
-	deferAccept                             atomic.Int32
+	noDelay, inq, linger2, synCount     atomic.Int32
+	notSentLowat, fastOpen, thinLinear  atomic.Int32
+	deferAccept, bindNoPort, minTTL     atomic.Int32
+	multicastAll, pathMTU, mtuDiscover6 atomic.Int32
+	flowInfo, v6MTU                     atomic.Int32
 }
 
 // inherit copies what an accepted socket has from the listening one.

@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"gosv/kernel/wait"
 )
 
 // Sizes of buffers (socket(7), net.core.rmem_default and so on).
@@ -13,13 +15,6 @@ const (
 	maxBuffer     = 212992
 	minSndBuf     = 4608
 	minRcvBuf     = 2304
-)
-
-// Options that x/sys/unix does not name (include/uapi/asm-generic/socket.h).
-const (
-	soPassPIDFD   = 76
-	soPeerPIDFD   = 77
-	soRcvPriority = 82
 )
 
 // The options that are a yes or no, as bits of Base.flags.
@@ -173,7 +168,7 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 			return unix.EPERM
 		}
 		b.SndBuf.Store(BufferSize(n, minSndBuf, name == unix.SO_SNDBUFFORCE))
-		b.Notify(4 | 0x100)
+		b.Notify(wait.Writable)
 	case unix.SO_RCVBUF, unix.SO_RCVBUFFORCE:
 		if name == unix.SO_RCVBUFFORCE && !c.Creds.Has(unix.CAP_NET_ADMIN) {
 			return unix.EPERM

@@ -67,7 +67,7 @@ func launched(files []*vfs.File) {
 }
 
 // maxInflight bounds all files in messages, also those of the privileged.
-const maxInflight = 1 << 16
+const maxInflight = 1 << 14
 
 // count changes the counts of files by d; mu is held.
 func count(files []*vfs.File, d int) {
