@@ -47,26 +47,27 @@ func ELF(p Profile) ([]byte, error) {
 	return b, nil
 }
 
-// MemoryEnd gives the first physical address behind a kernel in memory: what
-// the kernel file itself takes.
-func MemoryEnd(name string) (uint64, error) {
+// Memory gives what a kernel file takes of a machine's memory: how many bytes, and
+// the first physical address behind them, which is more if there is free memory
+// between its segments.
+func Memory(name string) (size, end uint64, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer f.Close()
 	e, err := elf.NewFile(f)
 	if err != nil {
-		return 0, fmt.Errorf("%s: not a kernel: %w", name, err)
+		return 0, 0, fmt.Errorf("%s: not a kernel: %w", name, err)
 	}
 	if e.Machine != elf.EM_X86_64 && e.Machine != elf.EM_386 || e.Type != elf.ET_EXEC {
-		return 0, fmt.Errorf("%s: not a kernel for x86-64", name)
+		return 0, 0, fmt.Errorf("%s: not a kernel for x86-64", name)
 	}
-	var end uint64
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_LOAD {
+			size += p.Memsz
 			end = max(end, p.Paddr+p.Memsz)
 		}
 	}
-	return end, nil
+	return size, end, nil
 }

@@ -20,10 +20,11 @@ const (
 	pvhEntries = 48
 	pvhSize    = 56
 
-	memRAM     = 1
-	lowTop     = 64 << 10 // memory below is the BIOS data area, and the AP trampoline's
-	imageStart = 1 << 20  // where the boot stub is
-	maxLine    = 64 << 10
+	memRAM    = 1
+	lowTop    = 64 << 10 // memory below is the BIOS data area, and the AP trampoline's
+	stubStart = 1 << 20  // where the boot stub and its page tables are
+	stubSize  = 32 << 10
+	maxLine   = 64 << 10
 )
 
 var (
@@ -32,11 +33,11 @@ var (
 	modules  [16]Module
 )
 
-// ParsePVH fills Info from the start info at physical address info. kernelEnd is the end of the kernel's image. It runs
-// on the boot stub's page table, before the Go runtime.
+// ParsePVH fills Info from the start info at physical address info. It runs on the boot stub's page table, before the Go
+// runtime.
 //
 //go:nosplit
-func ParsePVH(info, kernelEnd uint64) {
+func ParsePVH(info uint64) {
 	if cpu.Load32(cpu.PhysToVirt(info)) != pvhMagic {
 		cpu.Fatal("not a PVH boot")
 	}
@@ -49,7 +50,10 @@ func ParsePVH(info, kernelEnd uint64) {
 		}
 	}
 	reserve(0, lowTop)
-	reserve(imageStart, kernelEnd-imageStart)
+	reserve(stubStart, stubSize)
+	text, gap, data, end := cpu.Image()
+	reserve(text, gap-text)
+	reserve(data, end-data)
 	reserve(info, pvhSize)
 	if c := cpu.Load64(p + pvhCmdline); c != 0 {
 		n := uint64(0)

@@ -58,11 +58,13 @@ func entry(root, va uint64, shift uint) uintptr {
 func SetupPaging(top, next, end uint64) uint64 {
 	early.next, early.end = next, end
 	root := earlyFrame()
-	text, _, rodata, data, imageEnd := imageEnds()
-	lo := (uint64(text) - KernelBase - 1) &^ (PageSize - 1) // the ELF header's page
-	ro, rw := uint64(rodata)-KernelBase, (uint64(data)-KernelBase)&^(PageSize-1)
-	hi := (uint64(imageEnd) - KernelBase + PageSize - 1) &^ (PageSize - 1)
+	_, _, rodata, _, _ := imageEnds()
+	ro := uint64(rodata) - KernelBase
+	lo, gap, rw, hi := Image()
 	for pa := lo; pa < hi; pa += PageSize {
+		if pa == gap {
+			pa = rw
+		}
 		e := pa | PTEPresent | PTEGlobal
 		switch {
 		case pa >= rw:
@@ -83,10 +85,10 @@ func SetupPaging(top, next, end uint64) uint64 {
 		case giant && pa != 0 && pa&(1<<30-1) == 0 && pa+1<<30 <= top:
 			Store64(entry(root, DirectMap+pa, 30), pa|direct|PTEHuge)
 			pa += 1 << 30
-		case pa+2<<20 > lo && pa < rw: // text and constants are in here
+		case pa+2<<20 > lo && pa < gap: // text and constants are in here
 			for o := pa; o < pa+2<<20; o += PageSize {
 				e := o | direct
-				if o >= lo && o < rw {
+				if o >= lo && o < gap {
 					e &^= PTEWrite
 				}
 				Store64(entry(root, DirectMap+o, 12), e)

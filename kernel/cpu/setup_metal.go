@@ -220,10 +220,16 @@ func setupFPU(first bool) {
 //go:nosplit
 func BootFS() uint64 { return uint64(uintptr(unsafe.Pointer(&bootTLS)) + 8) }
 
-// Image is where the kernel's image is in physical memory.
+// Image is where the kernel's image is in physical memory: text and constants in [lo, gap), data in [data, hi). What is
+// between them is free: the tables of functions, the last of the constants, are smaller than the linker made them
+// (host/mkkernel/pcln).
 //
 //go:nosplit
-func Image() (lo, hi uint64) {
-	text, _, _, _, end := imageEnds()
-	return uint64(text) - KernelBase, uint64(end) - KernelBase
+func Image() (lo, gap, data, hi uint64) {
+	text, _, _, rw, end := imageEnds()
+	const up = PageSize - 1
+	const epclntab, itablinks = 41 * 8, 48 * 8 // in runtime.moduledata: end of the tables, and the slice behind them
+	m := findfunc(text).module
+	gap = max(Load64(m+epclntab), Load64(m+itablinks)+Load64(m+itablinks+8)*8)
+	return uint64(text) - KernelBase, (gap - KernelBase + up) &^ up, (uint64(rw) - KernelBase) &^ up, (uint64(end) - KernelBase + up) &^ up
 }

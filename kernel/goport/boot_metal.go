@@ -23,8 +23,7 @@ var (
 //go:nosplit
 func bootMain(info uint64) uintptr {
 	cpu.Setup(0)
-	_, end := cpu.Image()
-	board.ParsePVH(info, end)
+	board.ParsePVH(info)
 	cpu.Mark("firmware tables")
 	initMemory()
 	cpu.Mark("memory")

@@ -33,7 +33,7 @@ func embed(name string) error {
 	if !slices.ContainsFunc(kernel.Profiles, func(p kernel.Profile) bool { return p.FileName() == base }) {
 		return fmt.Errorf("%s: the tool embeds no file of this name", name)
 	}
-	if _, err := kernel.MemoryEnd(name); err != nil {
+	if _, _, err := kernel.Memory(name); err != nil {
 		return err
 	}
 	b, err := os.ReadFile(name)

@@ -31,6 +31,8 @@ const (
 	maxInitrd = 32 << 20
 	// kernelNeeds is the memory that the kernel takes beside its file before a program can run.
 	kernelNeeds = 2 << 20
+	// firmware is the part of the first megabyte that is not memory, or not free.
+	firmware = 512 << 10
 )
 
 // files are where the back ends of a machine's streams are.
@@ -55,12 +57,12 @@ func InMemory(image, memory int64) bool { return image <= maxInitrd && image <= 
 // LeastMemory is the memory below which a machine with this kernel and image
 // cannot start.
 func LeastMemory(kernelFile string) (int64, error) {
-	end, err := kernel.MemoryEnd(kernelFile)
+	size, end, err := kernel.Memory(kernelFile)
 	if err != nil {
 		return 0, err
 	}
 	const mib = 1 << 20
-	return (int64(end) + kernelNeeds + mib - 1) / mib * mib, nil
+	return (int64(max(end, size+firmware+kernelNeeds)) + mib - 1) / mib * mib, nil
 }
 
 // args makes QEMU's arguments, without the program's name.
