@@ -52,7 +52,7 @@ func dnsmasq(t testing.TB, args ...string) *running {
 	dir := t.TempDir()
 	r := &running{}
 	s := server{argv: append([]string{"/usr/sbin/dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file=/dev/null", "--no-hosts", "--no-resolv",
-		"--user=root", "--group=root", "--pid-file=", "--dhcp-leasefile=" + filepath.Join(dir, "leases")}, args...)}
+		"--user=root", "--group=root", "--no-ping", "--pid-file=", "--dhcp-leasefile=" + filepath.Join(dir, "leases")}, args...)}
 	s.up = func(string) error {
 		if !strings.Contains(r.out.String(), "started") {
 			return errStatus

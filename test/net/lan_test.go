@@ -62,6 +62,7 @@ func address(t testing.TB, name string) {
 	t.Helper()
 	run(t, "ip", "addr", "add", hostIP+"/24", "dev", name)
 	run(t, "ip", "-6", "addr", "add", hostIP6+"/64", "dev", name, "nodad")
+	run(t, "ip", "-6", "addr", "add", "fe80::1/64", "dev", name, "nodad") // what routers advertise from
 }
 
 // onTap starts a server in a guest that configures its interface by itself.

@@ -211,12 +211,12 @@ func (r *running) url(port int, path string) string { return "http://" + r.at(po
 // accepts a connection before the guest does: that alone says nothing.
 func answers(port int, text string) func(string) error {
 	return func(host string) error {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort(host, strconv.Itoa(port)), time.Second)
+		c, err := net.DialTimeout("tcp", net.JoinHostPort(host, strconv.Itoa(port)), 300*time.Millisecond)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(2 * time.Second))
+		c.SetDeadline(time.Now().Add(500 * time.Millisecond))
 		if _, err := c.Write([]byte(text)); err != nil {
 			return err
 		}
