@@ -10,7 +10,7 @@ RACE    := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 TOOLENV := CGO_ENABLED=0
 
 .DEFAULT_GOAL := help
-.PHONY: help build kernel demo test unit guest lint bench docs clean setup fuzz
+.PHONY: help build kernel demo test unit guest net apps lint bench docs clean setup fuzz
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,7 +36,15 @@ unit: ## unit tests on this machine
 	$(GO) test $(RACE) ./abi/... ./kernel/... ./host/... ./cmd/... ./bench/...
 
 guest: build ## programs in the guest: conformance, boots, Debian's programs
-	$(GO) test -count=1 -timeout 20m ./test/...
+	$(GO) test -count=1 -timeout 20m $$($(GO) list ./test/... | grep -v '/test/net$$')
+
+net: build ## Debian's servers in the guest, with real clients and on a bad wire (minutes)
+	@sh test/setup.sh
+	$(GO) test -count=1 -timeout 40m -v ./test/net
+
+apps: build ## everything of the guest tests, with full loads (long)
+	@sh test/setup.sh
+	GOSV_TEST_FULL=1 $(GO) test -count=1 -timeout 120m -v ./test/apps ./test/net
 
 lint: ## gofmt, go vet, staticcheck
 	@sh test/lint.sh
