@@ -40,12 +40,17 @@ func sysPidfdOpen(t *task.Thread, a *Args) (uint64, error) {
 // pidfdProcess is the process of a descriptor: EBADF for other files, ESRCH after
 // it was waited for.
 func pidfdProcess(t *task.Thread, fd uint64) (*task.Process, *vfs.File, error) {
+	return processFile(t, fd, false)
+}
+
+// processFile is pidfdProcess that takes directories of /proc too.
+func processFile(t *task.Thread, fd uint64, directories bool) (*task.Process, *vfs.File, error) {
 	f, err := t.Files.Get(fdArg(fd))
 	if err != nil {
 		return nil, nil, err
 	}
-	p, ok := pidfd.Of(f).(*task.Process)
-	if !ok {
+	p := task.ProcessOf(f, directories)
+	if p == nil {
 		f.Release()
 		return nil, nil, unix.EBADF
 	}
@@ -56,7 +61,7 @@ func sysPidfdSendSignal(t *task.Thread, a *Args) (uint64, error) {
 	if a[3] != 0 {
 		return 0, unix.EINVAL
 	}
-	p, f, err := pidfdProcess(t, a[0])
+	p, f, err := processFile(t, a[0], true) // the first pidfds were directories of /proc
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package task
 import (
 	"gosv/abi/linux"
 	"gosv/kernel/fs/pidfd"
+	"gosv/kernel/fs/procfs"
 	"gosv/kernel/fs/signalfd"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
@@ -31,6 +32,20 @@ func (p *Process) LiveID() int {
 		return -1
 	}
 	return p.PID
+}
+
+// ProcessOf returns the process that a file refers to: a descriptor of pidfd_open(2),
+// or with directories also /proc/PID. It is nil for other files.
+func ProcessOf(f *vfs.File, directories bool) *Process {
+	if p, ok := pidfd.Of(f).(*Process); ok {
+		return p
+	}
+	if directories {
+		if d, ok := procfs.DirectoryOf(f).(procProcess); ok {
+			return d.p
+		}
+	}
+	return nil
 }
 
 // TakeSignal removes a pending signal of set, the thread's own or the process's.

@@ -17,6 +17,15 @@ type processDir struct {
 	p Process
 }
 
+// DirectoryOf returns the process whose directory in /proc a file is, nil if it is
+// none.
+func DirectoryOf(f *vfs.File) Process {
+	if d, ok := f.Inode().(*processDir); ok {
+		return d.p
+	}
+	return nil
+}
+
 // Create refuses as Linux does, where even asking for a name fails.
 func (*processDir) Create(string, *vfs.CreateArgs) (vfs.Inode, error) { return nil, unix.ENOENT }
 

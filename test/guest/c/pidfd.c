@@ -41,6 +41,9 @@ static void pidfds(void)
 	EQ("alive", ready(fd, 0), 0);
 	EQ("signal 0", pidfd_kill(fd, 0), 0);
 	FAILS("bad signal", pidfd_kill(fd, 70), EINVAL);
+	int dir = MUST(open("/proc/self", O_RDONLY | O_DIRECTORY));
+	EQ("a directory of /proc", pidfd_kill(dir, 0), 0);
+	close(dir);
 	FAILS("not a pidfd", pidfd_kill(1, 0), EBADF);
 	siginfo_t si = {0};
 	EQ("waitid nohang", waitid(P_PIDFD, fd, &si, WEXITED | WNOHANG), 0);
