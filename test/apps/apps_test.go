@@ -99,7 +99,8 @@ func apps(dir string) []app {
 	with := []string{"-v", dir + ":" + dir + ":ro"}
 	two := target.Machine{CPUs: 2, Memory: 512}
 	list := []app{
-		{name: "ls", argv: []string{"/bin/ls", "-lR", "/etc"}, flags: []string{"-v", "/etc:/etc"}, normal: listing},
+		// With a network the guest's /etc/hosts and resolv.conf are its own, as in a container.
+		{name: "ls", argv: []string{"/bin/ls", "-lR", "/etc"}, flags: []string{"--network", "none", "-v", "/etc:/etc"}, normal: listing},
 		{name: "cat", argv: []string{"/bin/cat", words}, flags: with},
 		{name: "cat-stdin", argv: []string{"/bin/cat", "-n"}, stdin: "one\ntwo\n\nlast"},
 		{name: "sort", argv: []string{"/usr/bin/sort", lines}, flags: with, machine: two},
