@@ -70,7 +70,7 @@ func (s service) tree() (*rootfs.Tree, error) {
 
 // network is the device that both systems get.
 func (o options) network(cpus int) vmm.Machine {
-	return vmm.Machine{Type: "microvm", Accel: o.accel, Memory: 512 << 20, CPUs: cpus, Networks: []vmm.Network{{Kind: vmm.NetworkTap, Device: netTap, MAC: "52:54:00:12:34:56"}}}
+	return vmm.Machine{Type: "q35", Accel: o.accel, Memory: 512 << 20, CPUs: cpus, Networks: []vmm.Network{{Kind: vmm.NetworkTap, Device: netTap, MAC: "52:54:00:12:34:56"}}}
 }
 
 func (g *gosv) serve(s service, cpus int) ([]string, error) {
@@ -116,7 +116,7 @@ func (l *linux) serve(s service, cpus int) ([]string, error) {
 	if err := os.WriteFile(l.initrd[s.name], archive, 0o644); err != nil {
 		return nil, err
 	}
-	argv, err := l.command(machine{typ: "microvm", memory: 512, program: s.name, args: append([]string{netGuest}, s.argv...)})
+	argv, err := l.command(machine{typ: "q35", memory: 512, program: s.name, args: append([]string{netGuest}, s.argv...)})
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,6 @@ func (l *linux) serve(s service, cpus int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	argv = append(argv, "-global", "virtio-mmio.force-legacy=false")
 	for i, a := range other {
 		if a == "-netdev" || a == "-device" && strings.HasPrefix(other[i+1], "virtio-net") {
 			argv = append(argv, a, other[i+1])
@@ -143,7 +142,7 @@ func (l *linux) serve(s service, cpus int) ([]string, error) {
 
 // linuxModules are the drivers of a virtio network device in Debian's cloud
 // kernel, by their paths.
-var linuxModules = []string{"drivers/virtio/virtio", "drivers/virtio/virtio_ring", "drivers/virtio/virtio_mmio", "net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"}
+var linuxModules = []string{"drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci", "net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"}
 
 // netChild is the variable that tells this program that it is in its network
 // namespace, and where its results go.

@@ -127,7 +127,7 @@ const method = `
 - QEMU's emulation is slow at ` + "`rep stos`" + `, which Linux uses to clear pages on a CPU with erms: memory figures are taken on a CPU
   without it too, and that row has the budget.
 - Network: ` + "`bench/net.go`" + ` and ` + "`bench/netload.go`" + `. Both systems have 512 MiB, the same server binary with its libraries, and the same device
-  (virtio-mmio, ` + "`virtio-net-device`" + ` on a tap); Linux loads its driver from the kernel package. Load generator and guest share the host's CPUs.
+  (` + "`virtio-net-pci`" + ` of a q35 on a tap; on a microvm Linux finds no clock that it trusts); Linux loads its driver from the kernel package. Load generator and guest share the host's CPUs.
 - Emulation is not hardware: ratios between systems hold roughly, nanoseconds do not.
 `
 

@@ -44,7 +44,7 @@ static void up(int s, const char *name, const char *address)
 
 int main(int argc, char **argv)
 {
-	static const char *modules[] = {"virtio", "virtio_ring", "virtio_mmio", "failover", "net_failover", "virtio_net"};
+	static const char *modules[] = {"virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "failover", "net_failover", "virtio_net"};
 	char path[100];
 	struct rlimit files = {65536, 65536};
 
