@@ -19,7 +19,12 @@ var (
 	stackLog string
 	//go:embed deps/rand.go.txt
 	stackRand string
+	//go:embed deps/fmt.go.txt
+	stackFmt string
 )
+
+// fmtImport is the import of package fmt, for which the stack gets one of its own.
+var fmtImport = regexp.MustCompile(`(?m)^(import |\t)"fmt"$`)
 
 // packageClause is the head of a Go file, with its build constraints.
 var packageClause = regexp.MustCompile(`(?s)\A.*?\npackage \w+\n`)
@@ -38,6 +43,13 @@ var edits = []struct {
 	{"pkg/tcpip/transport/tcp/connect.go", "\"crypto/sha256\"", sha, 1},
 	{"pkg/tcpip/transport/tcp/protocol.go", "\"crypto/sha256\"", sha, 1},
 	{"pkg/tcpip/transport/tcp/accept.go", "\"crypto/sha1\"", "sha1 " + sha, 1}, // keys of SYN cookies
+	// Reflection that can call methods.
+	{"pkg/tcpip/stack/stack.go", "\t\tif err := binary.Read(opts.SecureRNG, binary.LittleEndian, &v); err != nil {\n\t\t\tpanic(err)\n\t\t}\n",
+		"\t\tvar b [8]byte\n\t\tif _, err := io.ReadFull(opts.SecureRNG, b[:]); err != nil {\n\t\t\tpanic(err)\n\t\t}\n\t\tv = int64(binary.LittleEndian.Uint64(b[:]))\n", 1},
+	{"pkg/tcpip/tcpip.go", "if s, ok := v.Addr().Interface().(**StatCounter); ok {", "if s := (**StatCounter)(unsafe.Pointer(v.UnsafeAddr())); v.Type() == reflect.TypeOf(*s) {", 1},
+	{"pkg/tcpip/tcpip.go", "if s, ok := v.Addr().Interface().(**IntegralStatCounterMap); ok {",
+		"if s := (**IntegralStatCounterMap)(unsafe.Pointer(v.UnsafeAddr())); v.Type() == reflect.TypeOf(*s) {", 1},
+	{"pkg/tcpip/tcpip.go", "\t\"time\"\n", "\t\"time\"\n\t\"unsafe\"\n", 1},
 }
 
 // lockClass registers a type of lock with gVisor's checker of lock orders, which is not compiled in. There are some 60, and
@@ -60,8 +72,14 @@ func replaceStack(dir string) (modfile string, err error) {
 	}
 	from, gomod, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	to := filepath.Join(dir, "stack")
-	put := func(rel, text string) error { return os.WriteFile(filepath.Join(to, rel), []byte(text), 0o644) }
-	if err := os.MkdirAll(filepath.Join(to, "pkg"), 0o755); err != nil {
+	put := func(rel, text string) error {
+		text = fmtImport.ReplaceAllString(text, `$1"`+stackModule+`/pkg/fmt"`)
+		return os.WriteFile(filepath.Join(to, rel), []byte(text), 0o644)
+	}
+	if err := os.MkdirAll(filepath.Join(to, "pkg", "fmt"), 0o755); err != nil {
+		return "", err
+	}
+	if err := put("pkg/fmt/fmt.go", stackFmt); err != nil {
 		return "", err
 	}
 	if err := os.Symlink(gomod, filepath.Join(to, "go.mod")); err != nil {
@@ -107,24 +125,24 @@ func replaceStack(dir string) (modfile string, err error) {
 			case rel == "pkg/rand/rand_linux.go":
 				return put(rel, stackRand)
 			}
-			changed := ""
+			text, err := read()
+			if err != nil {
+				return err
+			}
+			changed := fmtImport.MatchString(text)
 			for _, e := range edits {
 				if e.name != rel {
 					continue
 				}
-				if changed == "" {
-					if changed, err = read(); err != nil {
-						return err
-					}
-				}
-				if n := strings.Count(changed, e.old); n != e.count {
+				if n := strings.Count(text, e.old); n != e.count {
 					return fmt.Errorf("%s has %q %d times, want %d: this release needs a look at mkkernel", name, e.old, n, e.count)
 				}
-				changed = strings.ReplaceAll(changed, e.old, e.new)
+				text = strings.ReplaceAll(text, e.old, e.new)
 				edited++
+				changed = true
 			}
-			if changed != "" {
-				return put(rel, changed)
+			if changed {
+				return put(rel, text)
 			}
 			return os.Symlink(name, filepath.Join(to, rel))
 		})

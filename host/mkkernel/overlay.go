@@ -1,8 +1,10 @@
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +69,24 @@ DATA runtime·gosvLayout+88(SB)/8, $p_schedtick
 GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $96
 `
 
+// sorts replace the sorting of package slices, of which each type of elements has its own copy: 10 KiB become one.
+var (
+	//go:embed deps/zsortanyfunc.go.txt
+	sortAny string
+	//go:embed deps/zsortordered.go.txt
+	sortOrdered string
+
+	sorts = map[string]string{"slices/zsortanyfunc.go": sortAny, "slices/zsortordered.go": sortOrdered}
+
+	//go:embed deps/godebug.go.txt
+	godebug string
+
+	// library are the files of the standard library that are replaced to make the kernel smaller. None is the runtime's.
+	library = map[string]string{"internal/godebug/godebug.go": godebug}
+)
+
+func init() { maps.Copy(library, sorts) }
+
 // writeOverlay derives the replaced files from the toolchain's own sources: every SYSCALL instruction becomes a call of
 // the machine layer, which keeps the register convention; and the entry point jumps to our boot code. It returns the
 // name of the file for go build -overlay.
@@ -109,6 +129,14 @@ func writeOverlay(dir string) (string, error) {
 	}
 	if err := put(cpuidFile, strings.Replace(string(text), cpuidInsn, hideXSave, 1)); err != nil {
 		return "", err
+	}
+	for name, text := range library {
+		if _, err := os.Stat(filepath.Join(src, name)); err != nil {
+			return "", fmt.Errorf("%w: this Go release needs a look at the overlay", err)
+		}
+		if err := put(name, text); err != nil {
+			return "", err
+		}
 	}
 	b, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
