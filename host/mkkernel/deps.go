@@ -19,6 +19,8 @@ var (
 	stackLog string
 	//go:embed deps/rand.go.txt
 	stackRand string
+	//go:embed deps/delack.go.txt
+	stackDelAck string
 	//go:embed deps/fmt.go.txt
 	stackFmt string
 )
@@ -50,6 +52,14 @@ var edits = []struct {
 	{"pkg/tcpip/tcpip.go", "if s, ok := v.Addr().Interface().(**IntegralStatCounterMap); ok {",
 		"if s := (**IntegralStatCounterMap)(unsafe.Pointer(v.UnsafeAddr())); v.Type() == reflect.TypeOf(*s) {", 1},
 	{"pkg/tcpip/tcpip.go", "\t\"time\"\n", "\t\"time\"\n\t\"unsafe\"\n", 1},
+	// Acknowledgements that data carries: deps/delack.go.txt.
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tpendingProcessing bool `state:\"nosave\"`\n", "\tpendingProcessing bool `state:\"nosave\"`\n\n\tdelack delayedAck\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\t// Send an ACK for all processed packets if needed.\n\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.snd.sendAck()\n",
+		"\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.ackData()\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\t// We need to clone the packet because sendRaw takes ownership of pkt,\n", "\ts.ep.sentData(s.LastSendTime)\n", 1},
+	// A processor's work is a batch: see hold in kernel/net.
+	{"pkg/tcpip/transport/tcp/dispatcher.go", "\t\tcase w == &p.newEndpointWaker:\n\t\t\tfor {\n\t\t\t\tep := p.epQ.dequeue()\n\t\t\t\tif ep == nil {\n",
+		"\t\tcase w == &p.newEndpointWaker:\n\t\t\tbeginBatch()\n\t\t\tfor {\n\t\t\t\tep := p.epQ.dequeue()\n\t\t\t\tif ep == nil {\n\t\t\t\t\tendBatch()\n", 1},
 }
 
 // lockClass registers a type of lock with gVisor's checker of lock orders, which is not compiled in. There are some 60, and
@@ -124,6 +134,10 @@ func replaceStack(dir string) (modfile string, err error) {
 				return nil
 			case rel == "pkg/rand/rand_linux.go":
 				return put(rel, stackRand)
+			case rel == "pkg/tcpip/transport/tcp/rcv.go":
+				if err := put("pkg/tcpip/transport/tcp/delack.go", stackDelAck); err != nil {
+					return err
+				}
 			}
 			text, err := read()
 			if err != nil {

@@ -29,6 +29,8 @@ type link struct {
 	up   atomic.Bool
 	disp atomic.Pointer[dispatcher]
 
+	unsent atomic.Uint32 // queues with packets that the device was not told of
+
 	stats struct {
 		rxPackets, rxBytes, txPackets, txBytes     atomic.Uint64
 		badChecksums, otherHost, multicast, noRoom atomic.Uint64
@@ -56,7 +58,7 @@ func newLink(dev *virtio.Device) *link {
 		l.gso = stack.HostGSOSupported
 	}
 	for i := range l.rx {
-		l.rx[i].gro.Init(true)
+		l.rx[i].gro.Init(!dev.Joins())
 	}
 	return l
 }
@@ -148,10 +150,8 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 		}
 		b.mu.Unlock()
 	}
-	for q := 0; kick != 0; q, kick = q+1, kick>>1 {
-		if kick&1 != 0 {
-			l.dev.Kick(q)
-		}
+	if kick != 0 && !l.hold(kick, n) {
+		l.kick(kick)
 	}
 	if n > 0 {
 		err = nil

@@ -5,6 +5,7 @@ import (
 
 	"gosv/kernel/cpu"
 	"gosv/kernel/goport"
+	"gosv/kernel/wait"
 )
 
 // Syscall serves the system call in a thread's registers. Package syscalls sets
@@ -22,6 +23,7 @@ func (t *Thread) run() {
 		if !t.clock.running() {
 			t.clock.resume()
 		}
+		wait.FinishDeferred()
 		x.Enter(t.MM.Root())
 		switch vec := x.Regs.Vec; {
 		case vec == cpu.VecSyscall:

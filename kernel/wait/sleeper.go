@@ -128,9 +128,13 @@ func (s *Sleeper) sleep(deadline int64, interruptible bool) Result {
 		if old&stop != 0 {
 			break
 		}
-		if !ran && s.BeforeSleep != nil {
-			s.BeforeSleep()
+		if !ran {
+			finishAll()
+			if s.BeforeSleep != nil {
+				s.BeforeSleep()
+			}
 			ran = true
+			continue // who was woken meanwhile need not park
 		}
 		s.park(stop)
 	}

@@ -11,6 +11,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"gosv/kernel/mm"
+	"gosv/kernel/net"
 	"gosv/kernel/net/socket"
 )
 
@@ -121,7 +122,9 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 	}
 	before := *m.Buf
+	net.Hold()
 	n, err := s.endpoint().Write(t, opts)
+	net.Unhold()
 	// What the stack has read and what it has taken may differ.
 	*m.Buf = before
 	m.Buf.Skip(int(n))

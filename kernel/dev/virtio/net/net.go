@@ -258,6 +258,9 @@ func (d *Device) CompletesChecksums() bool { return d.dev.Has(featureCsum) }
 // Segments reports whether the device cuts TCP packets of both families.
 func (d *Device) Segments() bool { return d.dev.Has(featureCsum | featureHostTSO4 | featureHostTSO6) }
 
+// Joins reports whether the device joins received TCP segments.
+func (d *Device) Joins() bool { return d.dev.Has(featureGuestTSO4 | featureGuestTSO6) }
+
 // Malformed is how often the device broke the rules of its queues.
 func (d *Device) Malformed() (n uint64) {
 	add := func(q *virtio.Queue) { n += q.Counters.BadID + q.Counters.BadIndex + q.Counters.BadLength }
