@@ -144,8 +144,9 @@ func (h *host) receive(ring *virtiotest.Ring, b []byte) bool {
 	for _, c := range h.spare[:n] {
 		k := c.Fill(b)
 		b = b[k:]
-		ring.Push(c.Head, k)
+		ring.Stage(c.Head, k)
 	}
+	ring.Publish()
 	h.spare = slices.Clone(h.spare[n:])
 	return true
 }

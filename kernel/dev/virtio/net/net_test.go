@@ -97,8 +97,9 @@ func deliver(t testing.TB, r *virtiotest.Ring, h Header, frame []byte) {
 	for _, c := range chains {
 		n := c.Fill(b)
 		b = b[n:]
-		r.Push(c.Head, n)
+		r.Stage(c.Head, n)
 	}
+	r.Publish()
 	r.Interrupt()
 }
 
@@ -130,10 +131,13 @@ func TestReceive(t *testing.T) {
 		size := sizes[n%len(sizes)]
 		deliver(t, fake.Ring(0), Header{Flags: DataValid, GSOSize: uint16(n)}, pattern(size))
 		r.wait(t, 1)
-		if got := r.frames[n]; !bytes.Equal(got, pattern(size)) {
+		r.mu.Lock()
+		got, h := r.frames[n], r.headers[n]
+		r.mu.Unlock()
+		if !bytes.Equal(got, pattern(size)) {
 			t.Fatalf("frame %d of %d bytes: got %d bytes, other ones", n, size, len(got))
 		}
-		if h := r.headers[n]; h.Flags != DataValid || h.GSOSize != uint16(n) {
+		if h.Flags != DataValid || h.GSOSize != uint16(n) {
 			t.Fatalf("header %+v", h)
 		}
 	}

@@ -271,10 +271,22 @@ func (r *Ring) Push(head uint16, n uint32) { r.PushRaw(uint32(head), n) }
 
 // PushRaw writes any used element.
 func (r *Ring) PushRaw(id, n uint32) {
+	r.stage(id, n)
+	r.Publish()
+}
+
+// Stage is Push without the driver seeing it before Publish: the buffers of one
+// frame become used together (VIRTIO 1.2, 5.1.6.4).
+func (r *Ring) Stage(head uint16, n uint32) { r.stage(uint32(head), n) }
+
+// Publish shows the driver what was staged.
+func (r *Ring) Publish() { r.SetUsed(r.used) }
+
+func (r *Ring) stage(id, n uint32) {
 	e := 4 + 8*int(r.used%r.Size)
 	atomic.StoreUint32(word(r.Dev, e), id)
 	atomic.StoreUint32(word(r.Dev, e+4), n)
-	r.SetUsed(r.used + 1)
+	r.used++
 }
 
 // SetUsed sets the used index.
