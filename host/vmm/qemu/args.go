@@ -51,8 +51,13 @@ var (
 
 const firstTap = 7
 
-// InMemory tells whether an image of a size is handed over in memory.
-func InMemory(image, memory int64) bool { return image <= maxInitrd && image <= memory/4 }
+// inMemory tells whether an image of a size is handed over in memory, behind a
+// kernel that ends at an address. QEMU puts it at memory's end, below the
+// firmware's tables, and does not look what is there.
+func inMemory(image, memory, kernelEnd int64) bool {
+	const tables = 256 << 10
+	return image <= maxInitrd && image <= memory/4 && kernelEnd+image+tables <= memory
+}
 
 // LeastMemory is the memory below which a machine with this kernel and image
 // cannot start.
@@ -104,7 +109,8 @@ func args(m vmm.Machine, f files) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if InMemory(st.Size(), m.Memory) {
+		_, end, _ := kernel.Memory(m.Kernel) // what is not a kernel QEMU refuses
+		if inMemory(st.Size(), m.Memory, int64(end)) {
 			a = append(a, "-initrd", m.Image)
 		} else {
 			name, err := filepath.Abs(m.Image) // a name with a colon would be a protocol
