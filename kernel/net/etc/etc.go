@@ -221,12 +221,6 @@ func (p *pendingFile) set(text string) {
 	p.mu.Unlock()
 }
 
-func (p *pendingFile) content() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text
-}
-
 func (p *pendingFile) settle() {
 	p.mu.Lock()
 	p.settled = true
