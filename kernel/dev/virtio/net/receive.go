@@ -2,6 +2,7 @@ package net
 
 import (
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +19,9 @@ const budget = 64
 type receive struct {
 	d     *Device
 	index int // of the pair
-	queue *virtio.Queue
 
+	mu     sync.Mutex // guards what follows: the start and the first interrupt meet
+	queue  *virtio.Queue
 	bufs   []frame.Frame // by token
 	pieces [][]byte      // of the packet at hand
 	tokens []uint32
@@ -50,8 +52,11 @@ func (r *receive) free() {
 	r.bufs = nil
 }
 
-// start gives the device all buffers.
+// start gives the device all buffers. The device runs already, and may
+// interrupt.
 func (r *receive) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for i := range r.bufs {
 		r.give(uint32(i))
 	}
@@ -65,6 +70,8 @@ func (r *receive) give(token uint32) {
 
 // serve polls while there is something, without interrupts.
 func (r *receive) serve() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for {
 		r.queue.MaskInterrupts()
 		n := 0
