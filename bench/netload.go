@@ -119,6 +119,7 @@ func measureNginx(r *results, _ service, suffix string) {
 
 func measureIperf(r *results, _ service, suffix string) {
 	for name, args := range map[string][]string{"iperf_in": nil, "iperf_out": {"-R"}} {
+		time.Sleep(time.Second) // it listens anew for each test, and resets who came in between
 		out, err := command(append([]string{"iperf3", "-c", netGuest, "-t", "4", "-J"}, args...)...)
 		var result struct {
 			End struct {
@@ -126,9 +127,13 @@ func measureIperf(r *results, _ service, suffix string) {
 					Rate float64 `json:"bits_per_second"`
 				} `json:"sum_received"`
 			} `json:"end"`
+			Error string `json:"error"`
 		}
 		if err == nil {
 			err = json.Unmarshal([]byte(out), &result)
+		}
+		if err == nil && result.Error != "" {
+			err = errors.New(result.Error)
 		}
 		if err != nil {
 			r.note("%s%s: %v", name, suffix, err)

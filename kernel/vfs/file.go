@@ -65,8 +65,15 @@ func NewInodeFile(impl FileImpl, inode Inode, name string, flags uint32) *File {
 	return f
 }
 
+// openFiles counts the open file descriptions there are.
+var openFiles atomic.Int64
+
+// OpenFiles is how many open file descriptions there are in the machine.
+func OpenFiles() int64 { return openFiles.Load() }
+
 func (f *File) init(flags uint32) {
 	f.refs.Store(1)
+	openFiles.Add(1)
 	f.flags.Store(flags &^ (unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_CLOEXEC))
 	if f.impl == nil {
 		f.pathOnly = true
@@ -96,6 +103,7 @@ func (f *File) tryRetain() bool {
 // Release drops a reference; the last one closes the file.
 func (f *File) Release() {
 	if f.refs.Add(-1) == 0 {
+		openFiles.Add(-1)
 		f.close()
 	}
 }

@@ -163,7 +163,7 @@ func TestIperf(t *testing.T) {
 		return nil
 	}
 	startInto(t, r, s, guestCommand(t, s, []string{"--network", "tap=" + tap, "--ip", guestIP + "/24", "--ip", guestIP6 + "/64"}), guestIP)
-	seconds := strconv.Itoa(load(2, 30))
+	seconds, tests := strconv.Itoa(load(2, 30)), 0
 	for _, c := range []struct {
 		name string
 		args []string
@@ -171,6 +171,11 @@ func TestIperf(t *testing.T) {
 		{"to-guest", nil}, {"from-guest", []string{"-R"}}, {"both-ways", []string{"--bidir"}}, {"4-streams", []string{"-P", "4"}}, {"udp", []string{"-u", "-b", "50M"}}, {"udp-from-guest", []string{"-u", "-R", "-b", "50M"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			// It listens anew for each test, and resets who came in between.
+			tests++
+			for until := time.Now().Add(limit); strings.Count(r.out.String(), "Server listening") < tests && time.Now().Before(until); {
+				time.Sleep(20 * time.Millisecond)
+			}
 			out := run(t, append([]string{"iperf3", "-c", r.host, "-p", strconv.Itoa(iperfPort), "-t", seconds, "-f", "m"}, c.args...)...)
 			if !strings.Contains(out, "iperf Done") {
 				t.Errorf("iperf3:\n%s", out)

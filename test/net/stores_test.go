@@ -98,7 +98,7 @@ func TestRedisBenchmark(t *testing.T) {
 	for _, m := range []target.Machine{{CPUs: 1}, {CPUs: 2}} {
 		t.Run(fmt.Sprint(m.CPUs, "cpu"), func(t *testing.T) {
 			r := inLAN(t, redis(m), newLAN(t))
-			for _, p := range []struct{ pipeline, n int }{{1, load(5000, 100000)}, {16, load(20000, 500000)}} {
+			for _, p := range []struct{ pipeline, n int }{{1, load(1500, 100000)}, {16, load(10000, 500000)}} {
 				out := run(t, "redis-benchmark", "-h", r.host, "-p", strconv.Itoa(redisPort), "-q", "-c", "50", "-P", strconv.Itoa(p.pipeline),
 					"-n", strconv.Itoa(p.n), "-t", "ping,set,get,incr,lpush,lrange_100")
 				out = strings.ReplaceAll(out, "\r", "\n")

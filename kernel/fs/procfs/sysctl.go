@@ -111,7 +111,7 @@ func (fs *FS) addSysctl(sys *vfs.StaticDir) {
 	text("kernel/random/uuid", newUUID)
 	bootID := newUUID()
 	text("kernel/random/boot_id", func() string { return bootID })
-	text("fs/file-nr", func() string { return "0\t0\t9223372036854775807" })
+	text("fs/file-nr", func() string { return strconv.FormatInt(vfs.OpenFiles(), 10) + "\t0\t9223372036854775807" })
 
 	name := func(path string, get func() string, set func(string) error) {
 		content := func(vfs.Caller) ([]byte, error) { return append([]byte(get()), '\n'), nil }

@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"runtime"
 	"strconv"
 
 	"gosv/kernel/cpu"
@@ -49,6 +50,7 @@ func (fs *FS) addSystem() {
 	file("swaps", func(b []byte) []byte { return append(b, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"...) })
 	file("partitions", func(b []byte) []byte { return append(b, "major minor  #blocks  name\n\n"...) })
 	file("vmstat", appendVmstat)
+	file("gosv", appendKernel)
 	fs.root.Add("mounts", vfs.NewLink("self/mounts"))
 }
 
@@ -80,6 +82,26 @@ func (fs *FS) appendMeminfo(b []byte) []byte {
 	}
 	b = size(b, "Hugepagesize", 2<<20)
 	return size(b, "Hugetlb", 0)
+}
+
+// appendKernel writes /proc/gosv, which Linux has not: what the kernel itself
+// holds, a name and a number in each line. What a load leaves behind shows there.
+func appendKernel(b []byte) []byte {
+	total, free, _, cached := frame.Stats()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	for _, l := range []struct {
+		name  string
+		value uint64
+	}{
+		{"goroutines", uint64(runtime.NumGoroutine())}, {"open_files", uint64(vfs.OpenFiles())},
+		{"frames", total}, {"frames_free", free}, {"frames_cached", cached},
+		{"heap_bytes", m.HeapAlloc}, {"heap_objects", m.HeapObjects}, {"runtime_bytes", m.Sys}, {"gc_cycles", uint64(m.NumGC)}, {"gc_pause_ns", m.PauseTotalNs},
+	} {
+		b = append(append(b, l.name...), ' ')
+		b = append(strconv.AppendUint(b, l.value, 10), '\n')
+	}
+	return b
 }
 
 // memoryOfAll returns the bytes that all programs use.

@@ -1,0 +1,87 @@
+package nettest
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gosv/test/target"
+)
+
+// counters are what /proc/gosv of a guest says.
+type counters struct{ goroutines, openFiles, framesFree, heap int }
+
+var countersLine = regexp.MustCompile(`goroutines (\d+) open_files (\d+) frames \d+ frames_free (\d+) frames_cached \d+ heap_bytes (\d+)`)
+
+// TestSoak keeps redis under mixed load, in rounds, for as long as GOSV_TEST_SOAK
+// says. After each round the kernel may hold no more than after the first ones.
+func TestSoak(t *testing.T) {
+	installed(t, "/usr/bin/redis-server", "/usr/bin/redis-benchmark", "/usr/bin/busybox")
+	long, err := time.ParseDuration(os.Getenv("GOSV_TEST_SOAK"))
+	if err != nil {
+		t.Skip("set GOSV_TEST_SOAK=20m, as make soak does")
+	}
+	p := strconv.Itoa(redisPort)
+	s := server{argv: []string{"/usr/bin/busybox", "sh", "-c", "/usr/bin/redis-server --port " + p + " --bind 0.0.0.0 --protected-mode no --save '' --dir /tmp --maxmemory 64mb --maxmemory-policy allkeys-lru &" +
+		"while sleep 2; do echo $(cat /proc/gosv); done"},
+		flags: []string{"-v", "/usr/bin/redis-server:/usr/bin/redis-server"}, machine: target.Machine{Memory: 256}, up: answers(redisPort, "PING\r\n")}
+	r := inLAN(t, s, newLAN(t))
+	rest := func() counters {
+		t.Helper()
+		time.Sleep(3 * time.Second)
+		before := len(r.out.String())
+		for until := time.Now().Add(limit); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
+			if m := countersLine.FindStringSubmatch(r.out.String()[before:]); m != nil {
+				var n [4]int
+				for i := range n {
+					n[i], _ = strconv.Atoi(m[i+1])
+				}
+				return counters{n[0], n[1], n[2], n[3]}
+			}
+		}
+		t.Fatal("the guest says nothing any more")
+		return counters{}
+	}
+	t.Logf("at the start: %+v", rest())
+	loads := []string{
+		"-t set,get,incr,lpush,rpop,sadd,hset,zadd,spop -P 1 -n 3000",
+		"-t set,get,lpush,lrange_100,mset -P 16 -n 20000",
+		"-t set,get -d 10000 -P 4 -n 5000",
+		"-t ping,set,get -k 0 -n 1500",
+	}
+	var first counters
+	began, round := time.Now(), 0
+	for ; time.Since(began) < long || round < 4; round++ {
+		for _, l := range loads {
+			out := run(t, append([]string{"redis-benchmark", "-h", r.host, "-p", p, "-c", "50", "-r", "20000", "-q"}, strings.Fields(l)...)...)
+			if strings.Contains(strings.ToLower(out), "error") {
+				t.Fatalf("round %d, %s: %s", round, l, last(out, 1000))
+			}
+		}
+		if err := parallel(8, 200, func(i int) error {
+			c, err := connect(r.at(redisPort))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = fmt.Fprintf(c, "*2\r\n$3\r\nGET\r\n$%d\r\n", i)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "redis-cli", "-h", r.host, "-p", p, "flushall")
+		now := rest()
+		t.Logf("after %v, round %d: %+v", time.Since(began).Round(time.Second), round, now)
+		if round == 2 { // what is kept for later use has been allocated
+			first = now
+		}
+		if round > 2 && (now.goroutines > first.goroutines+8 || now.openFiles > first.openFiles+2 || now.framesFree < first.framesFree-first.framesFree/20) {
+			t.Fatalf("after round 2 it was %+v, after round %d it is %+v", first, round, now)
+		}
+	}
+	r.alive()
+}
