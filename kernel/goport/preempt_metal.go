@@ -47,6 +47,21 @@ func noteSleep(t *thread, addr uintptr, at, now int64) {
 	}
 }
 
+// monitorSleep makes the sleeps of sysmon longer. It looks every 20 µs at first, and each look is an interrupt and two
+// switches, to find processors that wait in system calls of the host, of which there are none here; what it is for in this
+// kernel, goroutines that run for 10 ms, it sees in time like this too. The runtime's other sleeps are of 10 µs at most.
+//
+//go:nosplit
+func monitorSleep(at int64) int64 {
+	now := cpu.Nanotime()
+	if d := at - now; d > 12e3 && d < monitorPeriod {
+		return now + monitorPeriod
+	}
+	return at
+}
+
+const monitorPeriod = 5e6 // ns
+
 // watch starts a time slice if there is reason for one. sched.lock is held.
 //
 //go:nosplit

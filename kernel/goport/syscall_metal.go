@@ -49,7 +49,7 @@ func syscallMain() {
 			release(uintptr(r.DI), uintptr(r.SI))
 		}
 	case 35: // nanosleep
-		at := deadline(uintptr(r.DI))
+		at := monitorSleep(deadline(uintptr(r.DI)))
 		lock(&sched.lock)
 		t.block(at)
 		unlock(&sched.lock)

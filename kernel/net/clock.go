@@ -2,6 +2,7 @@ package net
 
 import (
 	"math"
+	"sync"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -22,9 +23,9 @@ func (clock) NowMonotonic() tcpip.MonotonicTime {
 	return tcpip.MonotonicTime{}.Add(time.Duration(cpu.Nanotime()))
 }
 
-// AfterFunc calls f in a goroutine of its own after d.
+// AfterFunc calls f after d, beside the functions of other timers.
 func (clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
-	t := &timer{fire: func() { go f() }}
+	t := &timer{fire: func() { expire(f) }}
 	t.Reset(d)
 	return t
 }
@@ -35,13 +36,62 @@ type timer struct {
 	fire wait.Func
 }
 
+// tick is the precision of longer timers, in nanoseconds. Every connection has
+// some, and they mostly expire for nothing: those of a tick share an interrupt and
+// a goroutine. Linux's timers of TCP have the same one.
+const tick = 4e6
+
 // Reset sets the timer to d from now. A time that no clock reaches, which is how
 // the stack makes a timer that it does not need yet, is none.
 func (t *timer) Reset(d time.Duration) {
 	now := cpu.Nanotime()
-	if int64(d) > math.MaxInt64-now {
+	if int64(d) > math.MaxInt64-now-tick {
 		t.Stop()
 		return
 	}
-	t.Start(now+max(int64(d), 0), t.fire)
+	at := now + max(int64(d), 0)
+	if d >= tick {
+		at = (at + tick - 1) / tick * tick
+	}
+	t.Start(at, t.fire)
+}
+
+// expired are functions of timers that are to be run. They take locks of the
+// stack, and do not wait for each other.
+var expired struct {
+	mu   sync.Mutex
+	list []func()
+	busy bool // somebody runs them
+}
+
+// expire lets f be run soon; the goroutine of the timers is not to block.
+func expire(f func()) {
+	expired.mu.Lock()
+	expired.list = append(expired.list, f)
+	if !expired.busy {
+		expired.busy = true
+		go runExpired()
+	}
+	expired.mu.Unlock()
+}
+
+func runExpired() {
+	Hold()
+	var list []func()
+	for {
+		clear(list)
+		expired.mu.Lock()
+		list, expired.list = expired.list, list[:0]
+		if len(list) == 0 {
+			expired.busy = false
+			expired.mu.Unlock()
+			break
+		}
+		expired.mu.Unlock()
+		for _, f := range list {
+			f()
+		}
+	}
+	Unhold()
+	Flush()
 }
