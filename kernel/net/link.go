@@ -60,6 +60,7 @@ func newLink(dev *virtio.Device) *link {
 	for i := range l.rx {
 		l.rx[i].gro.Init(!dev.Joins())
 	}
+	flushed(l)
 	return l
 }
 

@@ -34,11 +34,6 @@ func addNIC(s *stack.Stack, dev *virtio.Device) *nic {
 	n.link = newLink(dev)
 	n.link.nic = n
 	state.nics = append(state.nics, n)
-	links := make([]*link, 0, len(state.nics))
-	for _, n := range state.nics {
-		links = append(links, n.link)
-	}
-	unsent.links.Store(&links)
 	state.mu.Unlock()
 	must(s.CreateNICWithOptions(n.id, n.link, stack.NICOptions{Name: n.name, Disabled: true, DeliverLinkPackets: true}))
 	return n

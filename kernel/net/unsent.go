@@ -83,6 +83,20 @@ func Flush() {
 	}
 }
 
+// flushed makes Flush tell the link's device, too.
+func flushed(l *link) {
+	for {
+		old := unsent.links.Load()
+		links := []*link{l}
+		if old != nil {
+			links = append(links, *old...)
+		}
+		if unsent.links.CompareAndSwap(old, &links) {
+			return
+		}
+	}
+}
+
 // hold notes that queues of the link have n packets more, and reports whether
 // the device need not be told just now.
 func (l *link) hold(queues uint32, n int) bool {

@@ -326,7 +326,8 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 	var from *Socket
 	var err error
 	s.q.mu.Lock()
-	var first *packet
+	var cred socket.Cred // what the first piece came with; the piece may be gone by the next
+	var started, hasCred bool
 	i := s.q.head
 	for i < len(s.q.list) && m.Buf.Len() > 0 {
 		p := s.q.list[i]
@@ -335,10 +336,10 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 			i++
 			continue
 		}
-		if first == nil {
-			first = p
+		if !started {
+			started, cred, hasCred = true, p.cred, p.hasCred
 			s.deliver(m, p, true)
-		} else if p.hasCred != first.hasCred || p.cred != first.cred || len(p.files) > 0 && len(m.Files) > 0 {
+		} else if p.hasCred != hasCred || p.cred != cred || len(p.files) > 0 && len(m.Files) > 0 {
 			break // other credentials, or more descriptors: the next call's
 		} else if len(p.files) > 0 {
 			s.deliver(m, p, false)
