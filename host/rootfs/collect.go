@@ -99,12 +99,19 @@ func Collect(q Request) (*Result, error) {
 		if err := c.volumeProgram(host, v.Guest); err != nil {
 			return nil, err
 		}
-		if err := c.tree.AddHost(host, v.Guest, CopyOptions{ReadOnly: v.ReadOnly}); err != nil {
+		var modules []string
+		visit := func(name string, e *Entry) {
+			if module(name, e) {
+				modules = append(modules, name)
+			}
+		}
+		if err := c.tree.AddHost(host, v.Guest, CopyOptions{ReadOnly: v.ReadOnly, Visit: visit}); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("volume %s: no such file or directory on the host", v.Host)
 			}
 			return nil, fmt.Errorf("volume %s: %w", v.Host, err)
 		}
+		c.volumeLibs(host, modules)
 		q.Note("copied %s to %s", v.Host, v.Guest)
 	}
 	c.base()
@@ -132,6 +139,24 @@ func (c *collector) volumeProgram(host, guest string) error {
 		c.libs(cl.Libs)
 	}
 	return nil
+}
+
+// volumeLibs adds the libraries of programs and shared objects in a volume,
+// but for those that the volume has itself.
+func (c *collector) volumeLibs(volume string, modules []string) {
+	if real, err := filepath.EvalSymlinks(volume); err == nil {
+		volume = real
+	}
+	for _, m := range modules {
+		libs, err := c.deps.ResolveLib(m, c.interp)
+		if err != nil {
+			c.q.Note("volume's %s: %v", m, err)
+			continue
+		}
+		c.libs(slices.DeleteFunc(libs, func(l elfdeps.Lib) bool {
+			return strings.HasPrefix(l.Path, volume+"/") || c.tree.Lookup(l.Path) != nil
+		}))
+	}
 }
 
 type collector struct {
@@ -241,7 +266,7 @@ func (c *collector) recipe(r *recipe, as, real string) (libs []string) {
 		}
 		skip := func(name string) bool { return matchAny(r.Skip, filepath.Base(name)) }
 		visit := func(name string, e *Entry) {
-			if e.IsRegular() && (sharedObject(name) || e.Mode&0o111 != 0 && isELF(name)) {
+			if module(name, e) {
 				modules = append(modules, name)
 			}
 		}
@@ -277,6 +302,11 @@ func (c *collector) runs(r *recipe) {
 			c.q.Note("%s: %v", name, err)
 		}
 	}
+}
+
+// module tells a file whose libraries are needed with it.
+func module(name string, e *Entry) bool {
+	return e.IsRegular() && (sharedObject(name) || e.Mode&0o111 != 0 && isELF(name))
 }
 
 // isELF reports whether a host file starts like an ELF file.

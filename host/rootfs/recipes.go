@@ -81,6 +81,15 @@ var recipes = []recipe{
 		Skip:     []string{"examples", "src"},
 	},
 	{
+		Programs: []string{"mono", "mono-sgen*"},
+		Paths:    []string{"/usr/lib/mono", "/etc/mono", "/usr/lib/libmono-native.so*", "/usr/lib/libMonoPosixHelper.so*", "/usr/lib/libikvm-native.so*"},
+		Skip:     []string{"*.pdb", "monodoc"},
+	},
+	{
+		Programs: []string{"dotnet"},
+		Home:     []string{"host", "shared"},
+	},
+	{
 		Programs: []string{"git"},
 		Paths:    []string{"/usr/lib/git-core", "/usr/share/git-core", "/etc/gitconfig"},
 		Runs:     []string{"sh", "sed", "basename"},

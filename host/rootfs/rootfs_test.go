@@ -171,6 +171,22 @@ func TestBaseFiles(t *testing.T) {
 	}
 }
 
+// TestVolumeLibs has a shared object in a volume that needs one library of the
+// volume and one of this machine.
+func TestVolumeLibs(t *testing.T) {
+	dir := t.TempDir()
+	elftest.File{}.Write(t, filepath.Join(dir, "prog"))
+	elftest.File{Soname: "libown.so"}.Write(t, filepath.Join(dir, "app/libown.so"))
+	elftest.File{Soname: "libother.so"}.Write(t, filepath.Join(dir, "lib/libother.so"))
+	elftest.File{Needed: []string{"libown.so", "libother.so"}, RunPath: "$ORIGIN:" + dir + "/lib"}.Write(t, filepath.Join(dir, "app/plugin.so"))
+	tree := collect(t, Request{Program: "./prog", Cwd: dir, Volumes: []Volume{{"app", "/app", false}}}).Tree
+	for p, want := range map[string]bool{"/app/plugin.so": true, "/app/libown.so": true, dir + "/lib/libother.so": true, dir + "/app/libown.so": false} {
+		if got := tree.Lookup(p) != nil; got != want {
+			t.Errorf("%s in the tree: %t, want %t", p, got, want)
+		}
+	}
+}
+
 func TestEnvScript(t *testing.T) {
 	dir := t.TempDir()
 	elftest.File{}.Write(t, filepath.Join(dir, "interp"))
