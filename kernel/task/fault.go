@@ -14,6 +14,9 @@ import (
 func (t *Thread) pageFault() {
 	r := &t.Ctx.Regs
 	addr := t.Ctx.Fault
+	if r.Err&(cpu.FaultPresent|cpu.FaultUser) == cpu.FaultPresent && t.iret() {
+		return
+	}
 	acc := mm.AccessRead
 	switch {
 	case r.Err&cpu.FaultFetch != 0:
