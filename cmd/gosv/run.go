@@ -53,9 +53,10 @@ func newRun() *cobra.Command {
 		Long: `Run a Linux program of this machine, unmodified, as a microVM. PROGRAM is a path
 or a name in $PATH. Flags end at PROGRAM; the rest is the program's.
 
-The libraries of the program, the interpreter of a script, the modules of
-languages such as Python and Perl, and the files and directories that the
-arguments name are copied into an image, which is kept in ~/.cache/gosv. Copy
+The libraries of the program, the interpreter of a script, the programs that a
+shell script starts, the modules of languages such as Python and Perl, and the
+files and directories that the arguments name are copied into an image, which is
+kept in ~/.cache/gosv. Copy
 more with -v. The guest writes to memory: this machine's files do not change.
 
 The guest has a network behind this machine's address (--network user): it can

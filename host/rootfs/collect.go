@@ -76,8 +76,12 @@ func Collect(q Request) (*Result, error) {
 		res.Args = slices.Concat([]string{program}, words[1:], script)
 		res.Argv0 = words[0]
 	}
+	c.first = program
 	if res.ELF, err = c.program(program); err != nil {
 		return nil, err
+	}
+	if isShell(program) {
+		c.shellArgs(res.Args[1:])
 	}
 	for _, also := range q.Also {
 		p, err := FindProgram(also, q.Cwd, q.SearchPath)
@@ -163,6 +167,7 @@ type collector struct {
 	q      Request
 	tree   *Tree
 	deps   *elfdeps.Resolver
+	first  string          // the program of the request
 	interp string          // of the last dynamic program
 	glibc  bool            // a dynamic program of glibc is in
 	whole  []string        // directories that came whole
@@ -219,7 +224,25 @@ func (c *collector) program(p string) (elf string, err error) {
 	if slices.ContainsFunc(libs, func(l string) bool { return strings.HasPrefix(filepath.Base(l), "ld-musl-") }) {
 		c.glibc = false
 	}
+	for _, s := range cl.Scripts {
+		interp := s.Interp
+		if words, ok := envScript(s.Path); ok {
+			interp = words[0]
+			c.start(interp)
+		}
+		if isShell(interp) {
+			c.script(s.Path, c.args(p))
+		}
+	}
 	return cl.ELF, nil
+}
+
+// args are the arguments that a program gets, if they are known.
+func (c *collector) args(program string) []string {
+	if program == c.first {
+		return c.q.Args
+	}
+	return nil
 }
 
 func (c *collector) libs(libs []elfdeps.Lib) (paths []string) {
@@ -286,21 +309,10 @@ func (c *collector) recipe(r *recipe, as, real string) (libs []string) {
 	return libs
 }
 
-// runs adds the programs that a recipe says are started. What this machine does
-// not have is left out.
+// runs adds the programs that a recipe says are started.
 func (c *collector) runs(r *recipe) {
 	for _, name := range r.Runs {
-		if c.done["run "+name] {
-			continue
-		}
-		c.done["run "+name] = true
-		p, err := FindProgram(name, c.q.Cwd, c.q.SearchPath)
-		if err == nil {
-			_, err = c.program(p)
-		}
-		if err != nil {
-			c.q.Note("%s: %v", name, err)
-		}
+		c.start(name)
 	}
 }
 

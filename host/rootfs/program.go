@@ -47,8 +47,8 @@ func FindProgram(name, cwd, searchPath string) (string, error) {
 		}
 		p := filepath.Join(dir, name)
 		if err := executable(name, p); err == nil {
-			// pyenv, rbenv and asdf put scripts before the programs that start the chosen version in a new process,
-			// which the kernel does not have yet: the system's own is better then.
+			// pyenv, rbenv and asdf put scripts before the programs, which look for the chosen version with all of their
+			// tools: the system's own is better.
 			if filepath.Base(dir) == "shims" {
 				shim = or(shim, p)
 				continue
@@ -119,8 +119,8 @@ func explain(err error) error {
 }
 
 // envScript tells whether a script is run through env(1), as with
-// "#!/usr/bin/env python3", and by which program with which arguments. The
-// kernel has no execve(2) for programs yet, so the tool does env's work.
+// "#!/usr/bin/env python3", and by which program with which arguments. The tool
+// does env's work: the guest starts the program itself.
 func envScript(p string) (words []string, ok bool) {
 	f, err := os.Open(p)
 	if err != nil {

@@ -37,6 +37,7 @@ var recipes = []recipe{
 		Programs: []string{"python[0-9]*", "python", "pypy3*"}, Libs: []string{"libpython*.so*"},
 		Paths: []string{"/usr/lib/python[0-9]*", "/usr/local/lib/python[0-9]*", "/etc/python[0-9]*",
 			"/usr/lib64/python[0-9]*", "/usr/share/zoneinfo/tzdata.zi"},
+		Home:   []string{"../lib/python[0-9]*"}, // an installation of its own: pyenv's, uv's
 		Runs:   []string{"sh"},
 		Skip:   []string{"test", "tests", "idlelib", "idle_test", "turtledemo", "ensurepip", "lib2to3", "config-[0-9]*-*"},
 		Beside: []string{"../pyvenv.cfg", "../lib", "../lib64"}, BesideIf: "../pyvenv.cfg",
@@ -115,6 +116,11 @@ var recipes = []recipe{
 		Paths:    []string{"/usr/lib/postgresql/*/bin", "/usr/lib/postgresql/*/lib", "/usr/share/postgresql", "/usr/share/zoneinfo"},
 		Runs:     []string{"sh"},
 		Skip:     []string{"bitcode", "pgxs", "man", "extension"},
+	},
+	{
+		Programs: []string{"mariadbd", "mysqld", "mariadb-install-db", "mysql_install_db"},
+		Paths:    []string{"/usr/share/mysql", "/usr/share/mariadb", "/usr/lib/mysql", "/etc/mysql"},
+		Runs:     []string{"sh", "mariadbd", "my_print_defaults", "resolveip"},
 	},
 	{
 		Programs: []string{"gawk*"},
