@@ -56,8 +56,8 @@ or a name in $PATH. Flags end at PROGRAM; the rest is the program's.
 The libraries of the program, the interpreter of a script, the programs that a
 shell script starts, the modules of languages such as Python and Perl, and the
 files and directories that the arguments name are copied into an image, which is
-kept in ~/.cache/gosv. Copy
-more with -v. The guest writes to memory: this machine's files do not change.
+kept in ~/.cache/gosv. Copy more with -v. The guest writes to memory: this
+machine's files do not change.
 
 The guest has a network behind this machine's address (--network user): it can
 connect to where this machine can, and the ports that -p names are ports of this
