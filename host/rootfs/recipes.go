@@ -55,7 +55,8 @@ var recipes = []recipe{
 	},
 	{
 		Programs: []string{"ruby", "ruby[0-9]*"}, Libs: []string{"libruby*.so*"},
-		Paths: []string{"/usr/lib/ruby", "/usr/share/ruby", multiarch + "/ruby", "/var/lib/gems", "/usr/share/rubygems-integration", "/usr/local/lib/ruby"},
+		Paths: []string{"/usr/lib/ruby", "/usr/share/ruby", multiarch + "/ruby", "/var/lib/gems", "/usr/share/rubygems-integration",
+			multiarch + "/rubygems-integration", "/usr/local/lib/ruby"},
 		Runs:  []string{"sh"},
 	},
 	{
@@ -78,7 +79,7 @@ var recipes = []recipe{
 	{
 		Programs: []string{"erl", "erlc", "escript", "elixir"},
 		Paths:    []string{"/usr/lib/erlang", "/usr/lib/elixir"},
-		Runs:     []string{"sh", "dirname", "basename", "readlink"},
+		Runs:     []string{"sh", "dirname", "basename", "readlink", "erl"},
 		Skip:     []string{"examples", "src"},
 	},
 	{
