@@ -86,13 +86,16 @@ func (p *Pipe) open(kind int) *end {
 		p.writers++
 		p.writerOpens++
 	}
+	there := p.anonymous
 	if kind == reads {
 		e.peerOpens = p.writerOpens
-		if p.anonymous {
-			e.peerOpens = anonymousPeer
-		}
+		there = there || p.writers > 0
 	} else {
 		e.peerOpens = p.readerOpens
+		there = there || p.readers > 0
+	}
+	if there {
+		e.peerOpens = peerThere
 	}
 	p.mu.Unlock()
 	p.queue.Notify(wait.Readable | wait.Writable)
@@ -197,7 +200,7 @@ func (e *end) Readiness() wait.Events {
 			ev |= wait.Readable
 		}
 		// A FIFO that never had a writer is not hung up (poll(2)).
-		if p.writers == 0 && (e.kind != reads || p.writerOpens != e.peerOpens || e.peerOpens == anonymousPeer) {
+		if p.writers == 0 && (e.kind != reads || p.writerOpens != e.peerOpens || e.peerOpens == peerThere) {
 			ev |= wait.Hup
 		}
 	}
@@ -212,8 +215,8 @@ func (e *end) Readiness() wait.Events {
 	return ev
 }
 
-// anonymousPeer as peerOpens says that the other end was there from the start.
-const anonymousPeer = ^uint32(0)
+// peerThere as peerOpens says that the other end was there from the start.
+const peerThere = ^uint32(0)
 
 func (e *end) Read(f *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 	if dst.Len() == 0 {

@@ -138,6 +138,7 @@ type Socket struct {
 	to       tcpip.FullAddress // of a connection that is being made
 	failTold bool              // connect(2) has told that it failed
 	filter   [32]byte          // ICMP_FILTER, ICMPV6_FILTER
+	groups   []group           // joined
 }
 
 const (

@@ -261,12 +261,18 @@ func (s *Socket) setMembership(join bool, m tcpip.MembershipOption) error {
 	if m.InterfaceAddr.Unspecified() {
 		m.InterfaceAddr = tcpip.Address{}
 	}
+	var err tcpip.Error
 	if join {
 		o := tcpip.AddMembershipOption(m)
-		return errno(s.endpoint().SetSockOpt(&o))
+		err = s.endpoint().SetSockOpt(&o)
+	} else {
+		o := tcpip.RemoveMembershipOption(m)
+		err = s.endpoint().SetSockOpt(&o)
 	}
-	o := tcpip.RemoveMembershipOption(m)
-	return errno(s.endpoint().SetSockOpt(&o))
+	if err == nil {
+		s.joined(join, m)
+	}
+	return errno(err)
 }
 
 // membershipAny reads a struct group_req.

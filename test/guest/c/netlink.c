@@ -197,6 +197,14 @@ static void library(void)
 	OK("proc route", strncmp(get("/proc/net/route"), "Iface\tDestination\tGateway \tFlags", 32) == 0);
 	OK("proc sockstat", strncmp(get("/proc/net/sockstat"), "sockets: used ", 14) == 0);
 	OK("proc snmp", strstr(get("/proc/net/snmp"), "\nTcp: ") != NULL);
+	OK("proc igmp6", strstr(get("/proc/net/igmp6"), "1    lo              ff020000000000000000000000000001     1 0000000C 0\n") != NULL);
+	int u = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xef010203), .imr_ifindex = 1};
+	EQ("join", setsockopt(u, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group), 0);
+	OK("proc igmp, joined", strstr(get("/proc/net/igmp"), "\t\t\t\t030201EF     1 0:00000000\t\t0\n") != NULL);
+	EQ("leave", setsockopt(u, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof group), 0);
+	OK("proc igmp, left", strstr(get("/proc/net/igmp"), "030201EF") == NULL && strstr(get("/proc/net/igmp"), "\t\t\t\t010000E0     1 0:") != NULL);
+	close(u);
 	STR("sys ifindex", get("/sys/class/net/lo/ifindex"), "1\n");
 	STR("sys mtu", get("/sys/class/net/lo/mtu"), "65536\n");
 	STR("sys address", get("/sys/class/net/lo/address"), "00:00:00:00:00:00\n");

@@ -198,6 +198,26 @@ static void interrupted(void)
 	pthread_join(t, NULL);
 }
 
+// When is the reading end of a FIFO hung up? Not before it has had a writer.
+static void fifos(void)
+{
+	int w, r;
+	struct pollfd p = {.events = POLLIN};
+	MUST(mkfifo("fifo", 0600));
+	p.fd = r = MUST(open("fifo", O_RDONLY | O_NONBLOCK));
+	EQ("fifo without a writer", poll(&p, 1, 0), 0);
+	w = MUST(open("fifo", O_WRONLY));
+	EQ("fifo with a writer", poll(&p, 1, 0), 0);
+	close(w);
+	EQ("fifo whose writer is gone", ({ poll(&p, 1, 0); p.revents; }), POLLHUP);
+	close(r);
+	int both = MUST(open("fifo", O_RDWR));
+	p.fd = r = MUST(open("fifo", O_RDONLY | O_NONBLOCK));
+	close(both);
+	EQ("fifo whose writer was first", ({ poll(&p, 1, 0); p.revents; }), POLLHUP);
+	close(r);
+}
+
 int main(void)
 {
 	work_dir();
@@ -205,5 +225,6 @@ int main(void)
 	capacity();
 	splices();
 	interrupted();
+	fifos();
 	done();
 }
