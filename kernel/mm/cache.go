@@ -154,10 +154,20 @@ func (c *Cache) adopt(index uint64, f frame.Frame) frame.Frame {
 	return f
 }
 
+// sharedFrames counts the frames of caches without a Backing.
+var sharedFrames atomic.Int64
+
+// SharedFrames is how many frames are the only place of their contents: those of
+// tmpfs and of shared anonymous memory. Linux's Shmem.
+func SharedFrames() uint64 { return uint64(max(sharedFrames.Load(), 0)) }
+
 // count notes that n pages came. mu is held.
 func (c *Cache) count(n int) {
 	c.pages += int64(n)
 	frame.AddCached(n)
+	if c.backing == nil {
+		sharedFrames.Add(int64(n))
+	}
 }
 
 // lookupRange fills frames with the pages from index on that are in memory, 0 for

@@ -60,10 +60,9 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 		if missing == nil {
 			as.mu.RUnlock()
 			if out == noMemory {
-				if tries++; tries < maxTries && makeRoom() {
+				if as.tryAgain(&tries) {
 					continue
 				}
-				as.oom.Store(true)
 			}
 			return out
 		}
@@ -79,15 +78,16 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 		}
 		switch {
 		case err == unix.ENOMEM:
-			as.oom.Store(true)
-			return noMemory
+			if !as.tryAgain(&tries) {
+				return noMemory
+			}
+			continue
 		case err != nil:
 			return beyondEnd
 		}
 		out = as.faultWith(addr, acc, missing, index, f)
 		if out == noMemory {
-			if tries++; tries >= maxTries || !makeRoom() {
-				as.oom.Store(true)
+			if !as.tryAgain(&tries) {
 				return noMemory
 			}
 		} else if out != retry {
@@ -101,6 +101,22 @@ const retry outcome = 100
 
 // maxTries is how often a fault looks for memory: others may take what it has found.
 const maxTries = 8
+
+// tryAgain looks for memory after a fault has found none. If there is none, what
+// OutOfMemory tells is set.
+func (as *AddressSpace) tryAgain(tries *int) bool {
+	if *tries++; *tries < maxTries && (makeRoom() || killer != nil && killer(as)) {
+		return true
+	}
+	as.oom.Store(true)
+	return false
+}
+
+var killer func(asking *AddressSpace) bool
+
+// SetKiller sets what ends a program when there is no memory for a page of asking. It
+// reports whether there may be some now; false makes the fault fail.
+func SetKiller(f func(asking *AddressSpace) bool) { killer = f }
 
 // faultWith maps the page f, just read from the cache, if the area is still the same. It
 // takes over the reference.

@@ -1,8 +1,6 @@
 package task
 
 import (
-	"strconv"
-
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
@@ -49,7 +47,7 @@ func (t *Thread) CheckMemory() {
 
 // outOfMemory kills the process: there is no frame for its page.
 func (t *Thread) outOfMemory() {
-	trace.Line("out of memory: killed process " + strconv.Itoa(t.Proc.PID) + " (" + t.Comm() + ")")
+	trace.Line(t.Proc.oomLine())
 	t.Proc.oomKilled.Store(true)
 	info := linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)
 	t.Signal(info)

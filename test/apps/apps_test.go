@@ -260,3 +260,24 @@ func TestGarbage(t *testing.T) {
 	target.Same(t, host, target.Run(t, target.Machine{CPUs: 2, Memory: 128}, limit, "", nil, program))
 	t.Logf("took %v", time.Since(start).Round(time.Millisecond))
 }
+
+// The process with the most memory is killed, not the one that asks for more; and /proc/PID/oom_score_adj shifts that.
+const hogs = `
+python3 -c 'x = bytearray(140 << 20); print("first", flush=True); import time; time.sleep(100)' & first=$!
+while [ $(awk '/^MemFree/ {print $2}' /proc/meminfo) -gt 110000 ]; do sleep 0.1; done
+python3 -c 'l = [bytearray(1 << 20) for i in range(120)]; print("second done")'
+wait $first; echo "first $?"
+(echo 1000 > /proc/self/oom_score_adj; exec sleep 40) & third=$!
+sleep 0.5
+python3 -c 'l = [bytearray(1 << 20) for i in range(300)]; print("too much")'; echo "fourth $?"
+wait $third; echo "third $?"
+`
+
+func TestOutOfMemoryVictim(t *testing.T) {
+	target.Gosv(t)
+	r := target.Run(t, target.Machine{CPUs: 2, Memory: 256}, limit, "", with("python3", "awk"), "/bin/bash", "-c", hogs)
+	want := "first\nsecond done\nfirst 137\nfourth 137\nthird 137\n"
+	if got := string(r.Stdout); got != want || r.Trouble != "" {
+		t.Errorf("wrote %q, want %q; %s\n%s", got, want, r.Trouble, r.Stderr)
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
+	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 )
 
@@ -59,17 +60,19 @@ func (fs *FS) addSystem() {
 func (fs *FS) appendMeminfo(b []byte) []byte {
 	total, free, reserved, cached := frame.Stats()
 	usable := free - min(free, reserved)
+	shmem := min(mm.SharedFrames(), cached)
+	file := cached - shmem
 	anon, tables, locked := fs.memoryOfAll()
 	for _, l := range []struct {
 		name  string
 		bytes uint64
 	}{
-		{"MemTotal", total * 4096}, {"MemFree", free * 4096}, {"MemAvailable", (usable + cached) * 4096},
+		{"MemTotal", total * 4096}, {"MemFree", free * 4096}, {"MemAvailable", (usable + file) * 4096},
 		{"Buffers", 0}, {"Cached", cached * 4096}, {"SwapCached", 0},
-		{"Active", anon}, {"Inactive", cached * 4096}, {"Active(anon)", anon}, {"Inactive(anon)", 0},
-		{"Active(file)", 0}, {"Inactive(file)", cached * 4096}, {"Unevictable", locked}, {"Mlocked", locked},
+		{"Active", anon}, {"Inactive", cached * 4096}, {"Active(anon)", anon}, {"Inactive(anon)", shmem * 4096},
+		{"Active(file)", 0}, {"Inactive(file)", file * 4096}, {"Unevictable", locked}, {"Mlocked", locked},
 		{"SwapTotal", 0}, {"SwapFree", 0}, {"Dirty", 0}, {"Writeback", 0}, {"AnonPages", anon},
-		{"Mapped", 0}, {"Shmem", 0}, {"KReclaimable", 0}, {"Slab", 0}, {"SReclaimable", 0}, {"SUnreclaim", 0},
+		{"Mapped", 0}, {"Shmem", shmem * 4096}, {"KReclaimable", 0}, {"Slab", 0}, {"SReclaimable", 0}, {"SUnreclaim", 0},
 		{"KernelStack", 0}, {"PageTables", tables}, {"NFS_Unstable", 0}, {"Bounce", 0}, {"WritebackTmp", 0},
 		{"CommitLimit", total * 4096}, {"Committed_AS", anon}, {"VmallocTotal", 34359738367 << 10},
 		{"VmallocUsed", 0}, {"VmallocChunk", 0}, {"AnonHugePages", 0}, {"ShmemHugePages", 0},

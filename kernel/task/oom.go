@@ -1,0 +1,112 @@
+package task
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
+	"gosv/kernel/frame"
+	"gosv/kernel/mm"
+	"gosv/kernel/trace"
+)
+
+// oomPatience is how long the end of a killed process is waited for. Its threads
+// may be stuck where whoever asks for memory holds a lock.
+const oomPatience = 3 * time.Second
+
+func init() { mm.SetKiller(Tasks.killForMemory) }
+
+// oomMu lets one process after the other be killed: the memory of the first
+// mostly serves all who wait.
+var oomMu sync.Mutex
+
+// killForMemory ends the process with the most memory, so that there is some for
+// asking, and waits for its end. It reports whether asking should try
+// again; false if the process that asks is the one to go, and when no other went.
+func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
+	oomMu.Lock()
+	defer oomMu.Unlock()
+	if frame.Plenty() {
+		return true // somebody went while we waited
+	}
+	victim, asker := tab.worst(asking)
+	if victim == nil || victim.uses(asking) {
+		return false
+	}
+	trace.Line(victim.oomLine() + "; " + asker.name() + " asked for memory")
+	victim.oomKilled.Store(true)
+	if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
+		return false
+	}
+	select {
+	case <-victim.done:
+		return true
+	case <-time.After(oomPatience):
+		return false
+	}
+}
+
+// worst is the living process that killing pays most: the one with the most memory, as
+// /proc/PID/oom_score_adj shifts it, and the one that uses asking.
+func (tab *Table) worst(asking *mm.AddressSpace) (victim, asker *Process) {
+	worst := int64(0)
+	for _, p := range tab.Processes() {
+		if p.uses(asking) {
+			asker = p
+		}
+		if score := p.badness(); score > worst {
+			victim, worst = p, score
+		}
+	}
+	return victim, asker
+}
+
+func (p *Process) uses(as *mm.AddressSpace) bool {
+	own := p.Space()
+	if own == nil {
+		return false
+	}
+	own.Release()
+	return own == as
+}
+
+// badness is the memory in pages that the end of the process gives back, with oom_score_adj as
+// thousandths of all memory; 0 for one that must not be killed or is ending already
+// (proc_pid_oom_score_adj(5)).
+func (p *Process) badness() int64 {
+	adj := int64(p.oomScoreAdj.Load())
+	if adj == -1000 || p.exiting.Load() {
+		return 0
+	}
+	as := p.Space()
+	if as == nil {
+		return 0
+	}
+	defer as.Release()
+	c := as.Counters()
+	return max(int64((c.Anon+c.Tables)/frame.Size)+adj*int64(frame.Total())/1000, 1)
+}
+
+// oomLine says which process is killed, and what it had.
+func (p *Process) oomLine() string {
+	line := "out of memory: killed process " + p.name()
+	if as := p.Space(); as != nil {
+		c := as.Counters()
+		as.Release()
+		line += ", anonymous " + strconv.FormatUint(c.Anon>>10, 10) + " kB, page tables " + strconv.FormatUint(c.Tables>>10, 10) +
+			" kB, oom_score_adj " + strconv.Itoa(int(p.oomScoreAdj.Load()))
+	}
+	return line
+}
+
+// name is the PID with the command's name.
+func (p *Process) name() string {
+	if p == nil {
+		return "?"
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strconv.Itoa(p.PID) + " (" + p.leader.Comm() + ")"
+}
