@@ -115,8 +115,8 @@ var recipes = []recipe{
 	{
 		Programs: []string{"postgres", "initdb", "pg_ctl", "psql", "pgbench"},
 		Paths:    []string{"/usr/lib/postgresql/*/bin", "/usr/lib/postgresql/*/lib", "/usr/share/postgresql", "/usr/share/zoneinfo"},
-		Runs:     []string{"sh"},
-		Skip:     []string{"bitcode", "pgxs", "man", "extension"},
+		Runs:     []string{"sh", "locale"},
+		Skip:     []string{"bitcode", "pgxs", "man"},
 	},
 	{
 		Programs: []string{"mariadbd", "mysqld", "mariadb-install-db", "mysql_install_db"},
