@@ -134,37 +134,40 @@ func (f *File) SetLock(s *wait.Sleeper, l RecordLock, block bool) error {
 		return unix.EBADF
 	}
 	x := f.inode.Extra()
-	if x.trySet(f, l) == nil {
+	if set, _ := x.trySet(f, l, false); set {
 		return nil
 	}
 	if !block {
 		return unix.EAGAIN
 	}
-	if _, process := l.Owner.(*FDTable); process {
-		defer lockWaits.end(l.Owner)
-	}
-	deadlock := false
+	set, deadlock := false, false
 	err := WaitUntil(s, &x.waiters, wait.In, func() bool {
-		holder := x.trySet(f, l)
-		if holder != nil {
-			deadlock = lockWaits.begin(l.Owner, holder)
-		}
-		return holder == nil || deadlock
+		set, deadlock = x.trySet(f, l, true)
+		return set || deadlock
 	})
 	if deadlock {
 		return unix.EDEADLK
 	}
+	if !set {
+		lockWaits.end(l.Owner)
+	}
 	return err
 }
 
-// trySet sets the lock, or returns the owner of one that is in the way.
-func (x *InodeExtra) trySet(f *File, l RecordLock) (holder any) {
+// trySet sets the lock if none is in the way. If its owner is going to wait for
+// that one, it says whether that would be for ever.
+func (x *InodeExtra) trySet(f *File, l RecordLock, waits bool) (set, deadlock bool) {
 	x.mu.Lock()
+	if waits {
+		lockWaits.end(l.Owner)
+	}
 	for i := range x.records {
 		if x.records[i].conflicts(&l) {
-			holder = x.records[i].Owner
+			if waits {
+				deadlock = lockWaits.begin(x, l.Owner, x.records[i].Owner)
+			}
 			x.mu.Unlock()
-			return holder
+			return false, deadlock
 		}
 	}
 	changed := x.cut(l.Owner, l.Start, l.End)
@@ -184,7 +187,7 @@ func (x *InodeExtra) trySet(f *File, l RecordLock) (holder any) {
 	if changed {
 		x.waiters.Notify(wait.In)
 	}
-	return nil
+	return true, false
 }
 
 // cut removes the owner's locks from a range; mu is held.
@@ -208,6 +211,9 @@ func (x *InodeExtra) cut(owner any, start, end int64) (changed bool) {
 		}
 	}
 	x.records = kept
+	if changed {
+		lockWaits.free(x)
+	}
 	return changed
 }
 
@@ -256,35 +262,53 @@ func (x *InodeExtra) releaseFile(f *File) {
 func (i *InodeDefaults) existingExtra() *InodeExtra { return i.extra.Load() }
 
 // lockGraph knows which process waits for a lock of which other one, to find
-// deadlocks (EDEADLK).
+// deadlocks (EDEADLK). It changes with the locks of a file, under the mutex of
+// that file: who holds nothing that another one waits for is not waited for.
 type lockGraph struct {
 	mu    sync.Mutex
-	waits map[any]any
+	waits map[any]lockWait // by the owner that waits
+}
+
+type lockWait struct {
+	on     *InodeExtra
+	holder any
 }
 
 var lockWaits lockGraph
 
-// begin notes that owner waits for holder, and reports whether that closes a circle.
-func (g *lockGraph) begin(owner, holder any) bool {
+// begin notes that owner waits for holder, unless that closes a circle, which it
+// reports.
+func (g *lockGraph) begin(on *InodeExtra, owner, holder any) (circle bool) {
 	if _, process := owner.(*FDTable); !process {
 		return false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for h, n := holder, 0; h != nil && n < 16; h, n = g.waits[h], n+1 {
+	for h, n := holder, 0; h != nil && n < 16; h, n = g.waits[h].holder, n+1 {
 		if h == owner {
 			return true
 		}
 	}
 	if g.waits == nil {
-		g.waits = make(map[any]any)
+		g.waits = make(map[any]lockWait)
 	}
-	g.waits[owner] = holder
+	g.waits[owner] = lockWait{on, holder}
 	return false
 }
 
 func (g *lockGraph) end(owner any) {
 	g.mu.Lock()
 	delete(g.waits, owner)
+	g.mu.Unlock()
+}
+
+// free forgets who waits for locks of a file: they are woken, and look again.
+func (g *lockGraph) free(on *InodeExtra) {
+	g.mu.Lock()
+	for owner, w := range g.waits {
+		if w.on == on {
+			delete(g.waits, owner)
+		}
+	}
 	g.mu.Unlock()
 }

@@ -1,7 +1,8 @@
-// File locks: flock(2), and fcntl(2) record locks of both kinds. With one
-// process only, those owned by an open file description conflict.
+// File locks: flock(2), and fcntl(2) record locks of both kinds: those owned by
+// an open file description, in one process, and those of processes.
 #include "check.h"
 #include <sys/file.h>
+#include <sys/wait.h>
 
 static int ofd(int fd, int cmd, short type, off_t start, off_t len)
 {
@@ -21,9 +22,64 @@ static void *release_later(void *arg)
 
 static void on_alarm(int s) { (void)s; }
 
+static int record(int fd, int cmd, short type, off_t start, off_t len) { return ofd(fd, cmd, type, start, len); }
+
+// contend takes two overlapping locks and drops them, n times, and gives the number of errors.
+static int contend(int fd, int n, int seed)
+{
+	int errors = 0;
+	for (int i = 0; i < n; i++) {
+		int start = (i * 7 + seed) % 50;
+		errors += record(fd, F_SETLKW, F_WRLCK, start, 60) != 0;
+		errors += record(fd, F_SETLK, F_UNLCK, start, 60) != 0;
+	}
+	return errors;
+}
+
+// processes lock against each other.
+static void processes(void)
+{
+	int fd = MUST(open("records", O_RDWR | O_CREAT, 0644)), to[2], from[2], status, errors = 0;
+	MUST(pipe(to)), MUST(pipe(from));
+	char c = 0;
+
+	pid_t child = MUST(fork());
+	if (child == 0) {
+		record(fd, F_SETLK, F_WRLCK, 10, 10);
+		write(from[1], "x", 1);
+		read(to[0], &c, 1);
+		_exit(record(fd, F_SETLKW, F_WRLCK, 0, 1) == 0 ? 0 : errno); // ours: we wait for theirs
+	}
+	read(from[0], &c, 1);
+	struct flock l = {.l_type = F_WRLCK, .l_start = 0, .l_len = 100};
+	EQ("another process's lock is shown", fcntl(fd, F_GETLK, &l), 0);
+	OK("with its owner and bytes", l.l_pid == child && l.l_start == 10 && l.l_len == 10 && l.l_type == F_WRLCK);
+	FAILS("and conflicts", record(fd, F_SETLK, F_RDLCK, 5, 10), EAGAIN);
+	EQ("a lock beside it", record(fd, F_SETLK, F_WRLCK, 0, 5), 0);
+	write(to[1], "x", 1);
+	sleep_ms(100);
+	// The child waits for our bytes: to wait for its would be for ever.
+	FAILS("deadlock", record(fd, F_SETLKW, F_WRLCK, 12, 1), EDEADLK);
+	EQ("unlock", record(fd, F_SETLK, F_UNLCK, 0, 0), 0);
+	waitpid(child, &status, 0);
+	EQ("the child gets what it waited for", status, 0);
+	EQ("its locks end with it", record(fd, F_SETLK, F_WRLCK, 0, 0), 0);
+	EQ("unlock all", record(fd, F_SETLK, F_UNLCK, 0, 0), 0);
+
+	// Who holds one lock at a time never waits in a circle.
+	for (int i = 0; i < 3; i++)
+		if (MUST(fork()) == 0)
+			_exit(contend(fd, 3000, i * 11) ? 1 : 0);
+	for (int i = 0; i < 3; i++)
+		errors += wait(&status) < 0 || status != 0;
+	EQ("no deadlock where there is none", errors, 0);
+	close(fd);
+}
+
 int main(void)
 {
 	work_dir();
+	processes();
 	int a = MUST(open("f", O_RDWR | O_CREAT, 0644)), b = MUST(open("f", O_RDWR));
 	EQ("flock shared", flock(a, LOCK_SH), 0);
 	EQ("flock shared twice", flock(b, LOCK_SH | LOCK_NB), 0);
