@@ -57,6 +57,12 @@ var edits = []struct {
 	{"pkg/tcpip/transport/tcp/connect.go", "\t// Send an ACK for all processed packets if needed.\n\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.snd.sendAck()\n",
 		"\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.ackData()\n", 1},
 	{"pkg/tcpip/transport/tcp/snd.go", "\t// We need to clone the packet because sendRaw takes ownership of pkt,\n", "\ts.ep.sentData(s.LastSendTime)\n", 1},
+	// Connections are accepted in the order of their last segment: deps/delack.go.txt.
+	{"pkg/tcpip/transport/tcp/dispatcher.go", "\t\td.selectProcessor(id).queueEndpoint(ep)\n", "\t\td.processorOf(ep, id).queueEndpoint(ep)\n", 1},
+	// A datagram's source may be an IPv4 address: see control.go in kernel/net/inet.
+	{"pkg/tcpip/transport/internal/network/endpoint.go", "ipv6PktInfoValid := e.effectiveNetProto == header.IPv6ProtocolNumber && opts", "ipv6PktInfoValid := opts", 1},
+	{"pkg/tcpip/transport/internal/network/endpoint.go", "if e.stack.CheckLocalAddress(nicID, header.IPv6ProtocolNumber, pktInfoAddr) == 0 {",
+		"if pktInfoAddr.BitLen() != header.IPv4AddressSizeBits && e.stack.CheckLocalAddress(nicID, header.IPv6ProtocolNumber, pktInfoAddr) == 0 {", 1},
 	// A processor's work is a batch: see hold in kernel/net.
 	{"pkg/tcpip/transport/tcp/dispatcher.go", "\t\tcase w == &p.newEndpointWaker:\n\t\t\tfor {\n\t\t\t\tep := p.epQ.dequeue()\n\t\t\t\tif ep == nil {\n",
 		"\t\tcase w == &p.newEndpointWaker:\n\t\t\tbeginBatch()\n\t\t\tfor {\n\t\t\t\tep := p.epQ.dequeue()\n\t\t\t\tif ep == nil {\n\t\t\t\t\tendBatch()\n", 1},

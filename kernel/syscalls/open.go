@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/abi/linux"
+	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -140,7 +141,12 @@ func sysOpenat2(t *task.Thread, a *Args) (uint64, error) {
 	return openAt(t, a[0], a[1], vfs.OpenHow{Flags: uint32(flags), Mode: uint32(mode), Resolve: resolve})
 }
 
-func sysClose(t *task.Thread, a *Args) (uint64, error) { return 0, t.Files.Close(fdArg(a[0])) }
+func sysClose(t *task.Thread, a *Args) (uint64, error) {
+	if socket.Lingering.Load() {
+		return 0, closeLingering(t, fdArg(a[0]))
+	}
+	return 0, t.Files.Close(fdArg(a[0]))
+}
 
 func sysCloseRange(t *task.Thread, a *Args) (uint64, error) {
 	first, last, flags := uint32(a[0]), uint32(a[1]), uint32(a[2])

@@ -276,6 +276,29 @@ func waitSocketUntil(t *task.Thread, s socket.Socket, ev wait.Events, deadline i
 	}
 }
 
+// closeLingering is close(2) of what may be a socket with SO_LINGER. The descriptor is free at once; a signal ends the wait
+// and not the close. Sockets that dup2(2) or the end of a process close do not wait.
+func closeLingering(t *task.Thread, fd int) error {
+	f, err := t.Files.Get(fd)
+	if err != nil {
+		return err
+	}
+	var s socket.Lingerer
+	if of, err := socket.Of(f); err == nil {
+		s, _ = of.(socket.Lingerer)
+	}
+	time := int64(0)
+	if s != nil {
+		time = int64(s.Lingers())
+	}
+	f.Release()
+	if err := t.Files.Close(fd); err != nil || time == 0 {
+		return err
+	}
+	waitSocket(t, s, wait.Writable|wait.Hup|wait.Err|wait.RdHup, time, false, s.Drained) //nolint:errcheck // it is closed, whatever ended the wait
+	return nil
+}
+
 // A socketWaiter is the registration of a thread that waits for a socket; kept for
 // the next, so that waiting allocates nothing.
 type socketWaiter struct {

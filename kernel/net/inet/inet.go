@@ -15,6 +15,7 @@ package inet
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -131,7 +132,9 @@ type Socket struct {
 
 	shut     atomic.Uint32 // shutRead | shutWrite, by shutdown(2)
 	errTaken atomic.Bool   // the error that ended a connection was told
+	released atomic.Bool   // and may linger
 	small    smallOptions
+	tosMu    sync.RWMutex // held while the endpoint has a message's type of service
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -282,6 +285,11 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 		}
 	}
 	if !s.isTCP() {
+		if s.Family == unix.AF_INET6 && a.Addr.Len() == header.IPv6AddressSize && !header.IsV4MappedAddress(a.Addr) {
+			if l, err := s.endpoint().GetLocalAddress(); err == nil && (l.Addr.Len() == header.IPv4AddressSize || header.IsV4MappedAddress(l.Addr)) {
+				return unix.EAFNOSUPPORT
+			}
+		}
 		if s.transport == udp.ProtocolNumber && a.Port == 0 {
 			a.Port = 65535 // to ask for the route, as programs do; nothing can be sent
 		}
@@ -463,8 +471,35 @@ func (s *Socket) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { retur
 func (s *Socket) Release() {
 	all.remove(s)
 	e := s.cur.Load()
+	if s.isTCP() && e.SocketOptions().GetLinger().Timeout > 0 {
+		e.Close()
+		s.released.Store(true) // its events are still waited for, perhaps
+		return
+	}
 	e.wq.EventUnregister(&e.entry)
 	e.Close()
+}
+
+// Lingers is SO_LINGER's time: how long close(2) waits for what has been sent to
+// be acknowledged.
+func (s *Socket) Lingers() time.Duration {
+	if l := s.endpoint().SocketOptions().GetLinger(); l.Enabled && s.isTCP() {
+		return l.Timeout
+	}
+	return 0
+}
+
+// Drained returns EAGAIN while a socket that was released has something that is
+// not acknowledged (sk_stream_wait_close in net/core/stream.c).
+func (s *Socket) Drained() error {
+	if !s.released.Load() {
+		return nil
+	}
+	switch s.tcpState() {
+	case tcp.StateEstablished, tcp.StateCloseWait, tcp.StateFinWait1, tcp.StateClosing, tcp.StateLastAck:
+		return unix.EAGAIN
+	}
+	return nil
 }
 
 // Ioctl does SIOCINQ, SIOCOUTQ, SIOCATMARK.

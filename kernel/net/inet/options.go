@@ -120,6 +120,9 @@ func (s *Socket) setSocket(c *socket.Caller, name int, v []byte) error {
 		l := tcpip.LingerOption{Enabled: binary.LittleEndian.Uint32(v) != 0}
 		l.Timeout = time.Duration(binary.LittleEndian.Uint32(v[4:])) * time.Second
 		so.SetLinger(l)
+		if l.Enabled && l.Timeout > 0 {
+			socket.Lingering.Store(true)
+		}
 		return nil
 	case unix.SO_BINDTODEVICE:
 		return s.bindToDevice(v)

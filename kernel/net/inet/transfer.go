@@ -19,6 +19,7 @@ import (
 // it sends, and where it puts what it received.
 type transfer struct {
 	buf  *mm.Buf
+	tos  int           // of this message, -1 for the socket's
 	src  socket.Source // instead of buf
 	err  error
 	drop bool // MSG_TRUNC on a stream: pass over the data
@@ -116,6 +117,7 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 		opts.Atomic = true
 	}
+	t.tos = -1
 	if m.Control != nil {
 		if err := s.sendControl(m, &opts, t); err != nil {
 			return 0, err
@@ -123,7 +125,7 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	}
 	before := *m.Buf
 	net.Hold()
-	n, err := s.endpoint().Write(t, opts)
+	n, err := s.write(t, opts)
 	net.Unhold()
 	// What the stack has read and what it has taken may differ.
 	*m.Buf = before
@@ -177,85 +179,6 @@ func (s *Socket) maySend() error {
 		return unix.EPIPE
 	}
 	return nil
-}
-
-// sendControl reads the control messages of ip(7) and ipv6(7).
-func (s *Socket) sendControl(m *socket.Message, o *tcpip.WriteOptions, t *transfer) error {
-	cm := &o.ControlMessages
-	toNIC := func(index uint32) {
-		if index != 0 && o.To != nil {
-			t.to.NIC = tcpip.NICID(index)
-		}
-	}
-	return m.EachControl(func(level, typ int, data []byte) error {
-		switch level {
-		case unix.SOL_SOCKET:
-			switch typ {
-			case unix.SCM_RIGHTS, unix.SCM_CREDENTIALS, unix.SO_TIMESTAMPING, unix.SO_MARK:
-				return nil // as Linux: of no meaning here
-			}
-			return unix.EINVAL
-		case unix.SOL_IP:
-			if s.isTCP() {
-				return nil
-			}
-			switch typ {
-			case unix.IP_TTL:
-				v, err := socket.Int(data)
-				if err != nil || v < 1 || v > 255 {
-					return unix.EINVAL
-				}
-				cm.HasTTL, cm.TTL = true, uint8(v)
-			case unix.IP_TOS: // the endpoint's own is used
-				if len(data) != 1 && len(data) != 4 {
-					return unix.EINVAL
-				}
-			case unix.IP_PKTINFO:
-				if len(data) != 12 {
-					return unix.EINVAL
-				}
-				toNIC(binary.LittleEndian.Uint32(data))
-			case unix.IP_RETOPTS:
-			default:
-				return unix.EINVAL
-			}
-		case unix.SOL_IPV6:
-			if s.isTCP() {
-				return nil
-			}
-			switch typ {
-			case unix.IPV6_HOPLIMIT:
-				v, err := socket.Int(data)
-				if err != nil || v < -1 || v > 255 {
-					return unix.EINVAL
-				}
-				if v >= 0 {
-					cm.HasHopLimit, cm.HopLimit = true, uint8(v)
-				}
-			case unix.IPV6_PKTINFO:
-				if len(data) < 20 {
-					return unix.EINVAL
-				}
-				index := binary.LittleEndian.Uint32(data[16:])
-				a := tcpip.AddrFrom16Slice(data[:16])
-				if !a.Unspecified() && !header.IsV4MappedAddress(a) {
-					cm.HasIPv6PacketInfo = true
-					cm.IPv6PacketInfo = tcpip.IPv6PacketInfo{Addr: a, NIC: tcpip.NICID(index)}
-				} else {
-					toNIC(index)
-				}
-			case unix.IPV6_TCLASS: // the endpoint's own is used
-				v, err := socket.Int(data)
-				if err != nil || v < -1 || v > 255 {
-					return unix.EINVAL
-				}
-			case unix.IPV6_DONTFRAG:
-			default:
-				return unix.EINVAL
-			}
-		}
-		return nil
-	})
 }
 
 // Recv implements socket.Socket.

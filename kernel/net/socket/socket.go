@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -174,6 +175,19 @@ func (n *Inode) SetAttr(a *vfs.SetAttr) error {
 		n.gid.Store(a.GID)
 	}
 	return nil
+}
+
+// Lingering says that some socket was told to linger, so that close(2) must look.
+var Lingering atomic.Bool
+
+// A Lingerer is a socket whose close may wait.
+type Lingerer interface {
+	Socket
+	// Lingers is for how long; 0 for not at all.
+	Lingers() time.Duration
+	// Drained tells, after the socket's release, whether there still is something
+	// to wait for: EAGAIN.
+	Drained() error
 }
 
 var lastIno atomic.Uint64
