@@ -10,7 +10,7 @@ RACE    := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 TOOLENV := CGO_ENABLED=0
 
 .DEFAULT_GOAL := help
-.PHONY: help build kernel demo test unit guest net apps lint bench docs clean setup fuzz
+.PHONY: help build kernel demo test unit guest net apps suites lint bench docs clean setup fuzz
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ net: build ## Debian's servers in the guest, with real clients and on a bad wire
 apps: build ## everything of the guest tests, with full loads (long)
 	@sh test/setup.sh
 	GOSV_TEST_FULL=1 $(GO) test -count=1 -timeout 120m -v ./test/apps ./test/net
+
+suites: build ## the tests of Go and Python themselves, into docs/compatibility.md (an hour)
+	@sh test/setup.sh
+	$(GO) run ./test/suites -o docs/compatibility.md
 
 lint: ## gofmt, go vet, staticcheck
 	@sh test/lint.sh

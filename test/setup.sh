@@ -17,6 +17,8 @@ sqlite3             /usr/bin/sqlite3
 lua5.4              /usr/bin/lua5.4
 perl                /usr/bin/perl
 python3             /usr/bin/python3
+libpython3.11-testsuite /usr/lib/python3.11/test/test_os.py
+strace              /usr/bin/strace
 gawk                /usr/bin/gawk
 jq                  /usr/bin/jq
 xz-utils            /usr/bin/xz

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gosv/test/suites/plan"
+	"gosv/test/target"
+)
+
+// sample are suites that take seconds and together reach files, processes, signals and threads. All of them are make suites.
+var sample = []string{"io/fs", "os", "os/exec", "os/signal", "path/filepath", "sync", "syscall", "net/http/cgi"}
+
+// TestSample runs a part of Go's own tests: what passes on this machine passes in the guest, but for what has a reason.
+func TestSample(t *testing.T) {
+	o := options{gosv: target.Gosv(t), dir: filepath.Join(target.Root(), "build/suites-sample"), memory: "512M", cpus: 2, batch: len(sample),
+		stall: 60, total: 300, retry: true}
+	if os.Getenv("GOSV_TEST_BIN") != "" {
+		t.Setenv("GOSV_KERNEL", target.Kernel(t))
+	}
+	if err := os.MkdirAll(filepath.Join(o.dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Renames of every kind of file by every kind of path: a minute in the guest.
+	skipped := map[string]string{"os": "^TestRootMulti"}
+	var chosen []suite
+	for _, name := range sample {
+		chosen = append(chosen, suite{name: name, kind: goKind, pkg: name, skip: skipped[name]})
+	}
+	if err := o.runAll(chosen); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range chosen {
+		c, err := load(o.dir, s.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Host.Trouble != "" || c.Guest.Trouble != "" || c.count(plan.Pass, plan.Pass) == 0 {
+			t.Errorf("%s: host: %q, guest: %q", s.name, c.Host.Trouble, c.Guest.Trouble)
+		}
+		for _, name := range c.hostOnly() {
+			if reasonFor(s.name, name) == "" {
+				t.Errorf("%s: %s: %s in the guest\n%s", s.name, name, c.Guest.Tests[name].Result, c.Guest.Tests[name].Output)
+			}
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	if reasonFor("syscall", "TestCloneTimeNamespace") != noNamespaces || reasonFor("os", "TestCloneTimeNamespace") != "" {
+		t.Error("a pattern does not match, or matches too much")
+	}
+}
