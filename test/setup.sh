@@ -24,6 +24,8 @@ jq                  /usr/bin/jq
 xz-utils            /usr/bin/xz
 bc                  /usr/bin/bc
 iproute2            /usr/sbin/tc
+strace              /usr/bin/strace
+gdb                 /usr/bin/gdb
 curl                /usr/bin/curl
 wget                /usr/bin/wget
 bind9-dnsutils      /usr/bin/dig

@@ -122,6 +122,12 @@ func (i *SigInfo) SetChild(pid int, uid uint32, status int32, utime, stime int64
 	binary.LittleEndian.PutUint64(i[40:], uint64(stime))
 }
 
+// SetTimes sets the CPU times that SIGCHLD tells, in ticks.
+func (i *SigInfo) SetTimes(utime, stime int64) {
+	binary.LittleEndian.PutUint64(i[32:], uint64(utime))
+	binary.LittleEndian.PutUint64(i[40:], uint64(stime))
+}
+
 // Values of si_code (include/uapi/asm-generic/siginfo.h).
 const (
 	SI_USER   = 0
@@ -150,12 +156,14 @@ const (
 
 	SYS_SECCOMP = 1
 
-	TRAP_BRKPT = 1
-	TRAP_TRACE = 2
+	TRAP_BRKPT  = 1
+	TRAP_TRACE  = 2
+	TRAP_HWBKPT = 4
 
 	CLD_EXITED    = 1
 	CLD_KILLED    = 2
 	CLD_DUMPED    = 3
+	CLD_TRAPPED   = 4
 	CLD_STOPPED   = 5
 	CLD_CONTINUED = 6
 )

@@ -57,7 +57,7 @@ var recipes = []recipe{
 		Programs: []string{"ruby", "ruby[0-9]*"}, Libs: []string{"libruby*.so*"},
 		Paths: []string{"/usr/lib/ruby", "/usr/share/ruby", multiarch + "/ruby", "/var/lib/gems", "/usr/share/rubygems-integration",
 			multiarch + "/rubygems-integration", "/usr/local/lib/ruby"},
-		Runs:  []string{"sh"},
+		Runs: []string{"sh"},
 	},
 	{
 		Programs: []string{"node", "nodejs"}, Libs: []string{"libnode.so*"},
@@ -90,6 +90,12 @@ var recipes = []recipe{
 	{
 		Programs: []string{"dotnet"},
 		Home:     []string{"host", "shared"},
+	},
+	{
+		Programs: []string{"gdb"},
+		Paths: []string{"/usr/share/gdb", "/etc/gdb", multiarch + "/libthread_db.so*", multiarch + "/gconv/gconv-modules*",
+			multiarch + "/gconv/UTF-32.so", "/usr/lib64/libthread_db.so*"},
+		Runs: []string{"sh"},
 	},
 	{
 		Programs: []string{"git"},

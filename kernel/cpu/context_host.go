@@ -27,8 +27,11 @@ func NewContext() *Context {
 	return x
 }
 
-// Copy makes x the same state as from.
-func (x *Context) Copy(from *Context) { *x = *from }
+// Copy makes x the same state as from, without the debug registers.
+func (x *Context) Copy(from *Context) {
+	*x = *from
+	x.Debug = DebugRegs{}
+}
 
 // Enter runs ring 3 until something happens; Regs.Vec says what.
 func (x *Context) Enter(root uint64) {

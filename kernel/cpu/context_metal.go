@@ -29,7 +29,7 @@ func NewContext() *Context {
 	return x
 }
 
-// Copy makes x the state that from has: registers, FS, GS and FPU.
+// Copy makes x the state that from has: registers, FS, GS and FPU, but not the debug registers.
 func (x *Context) Copy(from *Context) {
 	from.Release()
 	x.Release()
@@ -38,6 +38,7 @@ func (x *Context) Copy(from *Context) {
 		CopyBytes(uintptr(x.fpu), uintptr(from.fpu), uintptr(xsaveSize))
 	}
 	x.xmm = from.xmm
+	x.Debug = DebugRegs{}
 }
 
 // Enter runs ring 3 on the page table root until a system call, a trap or an interrupt; x.Regs.Vec says which. It

@@ -23,8 +23,20 @@ type Context struct {
 	Regs           Regs // must stay first: the system call entry uses a *Context as a *Regs
 	FSBase, GSBase uint64
 	Fault          uint64 // CR2, when Regs.Vec is VecPageFault
-	machine               // FPU state and what Enter needs
+	Debug          DebugRegs
+	machine        // FPU state and what Enter needs
 }
+
+// DebugRegs are the debug registers of a thread (Intel SDM volume 3, section 18.2). They are in the CPU while the thread
+// is in ring 3 and Control is not zero; whoever changes them calls Release first. Addresses must be those of ring 3.
+type DebugRegs struct {
+	Addr    [4]uint64 // DR0 to DR3
+	Status  uint64    // what of DR6 caused the last VecDebug: DebugStep, and bits 0 to 3
+	Control uint64    // DR7
+}
+
+// DebugStep is the bit of DebugRegs.Status for a single step.
+const DebugStep = 1 << 14
 
 // Values of Regs.Vec after Enter: exceptions (Intel SDM volume 3, section 6.15), VecSyscall, VecKick, or an interrupt in
 // 0x20 to 0xff that has been acknowledged.

@@ -324,6 +324,21 @@ TEXT ·paranoid(SB),NOSPLIT|NOFRAME,$0
 	CALL	AX
 	JMP	·spin(SB)
 
+// debugTrap is the entry of debug exceptions. In ring 0 there are some when the kernel copies to or from memory that a
+// debugger watches, and one may come at the first instruction of any other entry, with the program's GS, when the program
+// reaches it by MOV SS and SYSCALL or INT: they are nothing to the kernel. Hence also an IST stack of its own.
+TEXT ·debugTrap(SB),NOSPLIT|NOFRAME,$0
+	TESTB	$3, 24(SP)		// CS
+	JNZ	user
+	PUSHQ	AX
+	MOVL	$const_debugClear, AX
+	MOVQ	AX, DR6
+	POPQ	AX
+	ADDQ	$16, SP
+	IRETQ
+user:
+	JMP	·trapCommon(SB)
+
 // popregs resumes the Regs at SP.
 TEXT popregs<>(SB),NOSPLIT|NOFRAME,$0
 	POPQ	R15

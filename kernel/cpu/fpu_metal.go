@@ -89,6 +89,9 @@ func fpSwitch(x *Context) {
 	c.fpInit = 0
 	atomic.StoreUint64(&c.fpRoot, c.root)
 	c.fpOwner = uintptr(unsafe.Pointer(x))
+	if uint64(c.debug)|x.Debug.Control != 0 {
+		debugSwitch(c, x)
+	}
 	atomic.StoreUint64(&x.fpCPU, uint64(c.Index)+1)
 }
 

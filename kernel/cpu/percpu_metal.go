@@ -42,6 +42,7 @@ type CPU struct {
 	Online   uint32
 	flush    uint32 // a request of flushOthers waits
 	fpFlush  uint32 // write back of the FPU state requested
+	debug    uint32 // the debug registers are in use
 	lazy     uint32 // lazyOff, lazyOn, lazyStale
 	gdt      [10]uint64
 	tss      [128]byte
@@ -51,7 +52,7 @@ type CPU struct {
 const (
 	machStack = 8 << 10
 	istStack  = 4 << 10
-	numIST    = 5
+	numIST    = 6
 	cpuStacks = machStack + numIST*istStack
 
 	// The order of the IST stacks of a CPU behind its machine stack.
@@ -60,6 +61,7 @@ const (
 	istNMI    = 3
 	istDouble = 4
 	istMCE    = 5
+	istDebug  = 6
 
 	KernelCS = 0x10
 	KernelSS = 0x18

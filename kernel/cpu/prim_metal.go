@@ -44,6 +44,10 @@ func cpuSelf() uintptr
 func readCR3() uint64
 func writeCR3(v uint64)
 func readCR4() uint64
+func readDR6() uint64
+func writeDR6(v uint64)
+func writeDR7(v uint64)
+func writeDR(r *DebugRegs)
 func writeCR4(v uint64)
 func invlpg(va uintptr)
 func rdrand() (v uint64, ok bool)

@@ -83,6 +83,36 @@ TEXT ·writeCR4(SB),NOSPLIT,$0-8
 	MOVQ	AX, CR4
 	RET
 
+TEXT ·readDR6(SB),NOSPLIT,$0-8
+	MOVQ	DR6, AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+TEXT ·writeDR6(SB),NOSPLIT,$0-8
+	MOVQ	v+0(FP), AX
+	MOVQ	AX, DR6
+	RET
+
+TEXT ·writeDR7(SB),NOSPLIT,$0-8
+	MOVQ	v+0(FP), AX
+	MOVQ	AX, DR7
+	RET
+
+// func writeDR(r *DebugRegs)
+TEXT ·writeDR(SB),NOSPLIT,$0-8
+	MOVQ	r+0(FP), BX
+	MOVQ	DebugRegs_Addr+0(BX), AX
+	MOVQ	AX, DR0
+	MOVQ	DebugRegs_Addr+8(BX), AX
+	BYTE	$0x0f; BYTE $0x23; BYTE $0xc8	// MOVQ AX, DR1, which the assembler does not have
+	MOVQ	DebugRegs_Addr+16(BX), AX
+	MOVQ	AX, DR2
+	MOVQ	DebugRegs_Addr+24(BX), AX
+	MOVQ	AX, DR3
+	MOVQ	DebugRegs_Control(BX), AX
+	MOVQ	AX, DR7
+	RET
+
 TEXT ·invlpg(SB),NOSPLIT,$0-8
 	MOVQ	va+0(FP), AX
 	INVLPG	(AX)

@@ -118,6 +118,8 @@ func setupIDT() {
 			ist = istDouble
 		case v == VecMCE:
 			ist = istMCE
+		case v == VecDebug:
+			ist = istDebug
 		case v == VecBreakpoint || v == VecOverflow:
 			dpl = 3
 		}

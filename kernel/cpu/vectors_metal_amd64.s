@@ -8,12 +8,13 @@
 
 #define STUB(n) PCALIGN $16; BYTE $0x6a; BYTE $0; BYTE $0x6a; BYTE $n; JMP ·trapCommon(SB)
 #define STUBE(n) PCALIGN $16; BYTE $0x6a; BYTE $n; JMP ·trapCommon(SB)
+#define STUBD(n) PCALIGN $16; BYTE $0x6a; BYTE $0; BYTE $0x6a; BYTE $n; JMP ·debugTrap(SB)
 #define STUBP(n) PCALIGN $16; BYTE $0x6a; BYTE $0; BYTE $0x6a; BYTE $n; JMP ·paranoid(SB)
 #define STUBPE(n) PCALIGN $16; BYTE $0x6a; BYTE $n; JMP ·paranoid(SB)
 
 TEXT ·stubs(SB),NOSPLIT|NOFRAME,$0
 	STUB(0)
-	STUB(1)
+	STUBD(1)
 	STUBP(2)
 	STUB(3)
 	STUB(4)

@@ -100,6 +100,8 @@ func trapUser(x *cpu.Context) {
 	switch v := x.Regs.Vec; {
 	case v == cpu.VecPageFault:
 		x.Fault = uint64(cpu.ReadCR2())
+	case v == cpu.VecDebug:
+		x.SaveDebug()
 	case v == cpu.VecTimer:
 		cpu.EOI()
 		cpu.PollIPI()

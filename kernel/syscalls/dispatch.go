@@ -22,8 +22,11 @@ func dispatch(t *task.Thread) {
 	a := (*Args)(&t.SyscallArgs)
 	a[0], a[1], a[2], a[3], a[4], a[5] = r.DI, r.SI, r.DX, r.R10, r.R8, r.R9
 	t.SyscallNr = int(nr)
-	if s := t.Seccomp(); s != nil && forbidden(t, s, nr, a) {
-		return
+	if t.CallWork() != 0 {
+		var serve bool
+		if nr, serve = lookFirst(t, a); !serve {
+			return
+		}
 	}
 	if nr >= maxNumber || table[nr] == nil {
 		unknown(t, nr)
@@ -51,6 +54,27 @@ func dispatch(t *task.Thread) {
 		v = -uint64(errno(err))
 	}
 	r.AX = v
+}
+
+// lookFirst lets the thread's tracer and its filters look at a call. They may
+// change it: the result is the number that is to be served. With false, the
+// result of the call is in AX.
+func lookFirst(t *task.Thread, a *Args) (nr uint64, serve bool) {
+	if serve = t.TraceEntry(); serve {
+		serve = changedCall(t, a)
+	}
+	if s := t.Seccomp(); serve && s != nil {
+		serve = !forbidden(t, s, uint64(t.SyscallNr), a, false)
+	}
+	return uint64(t.SyscallNr), serve
+}
+
+// changedCall takes the arguments from the registers again, which a tracer may
+// have changed. It returns false if the tracer has taken the call away.
+func changedCall(t *task.Thread, a *Args) bool {
+	r := &t.Ctx.Regs
+	a[0], a[1], a[2], a[3], a[4], a[5] = r.DI, r.SI, r.DX, r.R10, r.R8, r.R9
+	return int32(t.SyscallNr) != -1
 }
 
 // errno is the number of an error; one that is none is a bug in a handler, which

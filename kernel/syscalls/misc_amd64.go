@@ -20,26 +20,31 @@ const (
 
 // sysArchPrctl is arch_prctl(2).
 func sysArchPrctl(t *task.Thread, a *Args) (uint64, error) {
-	x := t.Ctx
-	switch a[0] {
+	return archPrctl(t, t, a[0], a[1])
+}
+
+// archPrctl is arch_prctl(2) for thread o, with the memory of thread t.
+func archPrctl(t, o *task.Thread, code, addr uint64) (uint64, error) {
+	x := o.Ctx
+	switch code {
 	case archSetFS, archSetGS:
-		if a[1] >= cpu.UserTop {
+		if addr >= cpu.UserTop {
 			return 0, unix.EPERM
 		}
-		if a[0] == archSetFS {
-			x.FSBase = a[1]
+		if code == archSetFS {
+			x.FSBase = addr
 		} else {
-			x.GSBase = a[1]
+			x.GSBase = addr
 		}
 		return 0, nil
 	case archGetFS:
-		return 0, t.MM.Store64(a[1], x.FSBase)
+		return 0, t.MM.Store64(addr, x.FSBase)
 	case archGetGS:
-		return 0, t.MM.Store64(a[1], x.GSBase)
+		return 0, t.MM.Store64(addr, x.GSBase)
 	case archGetCPUID:
 		return 1, nil
 	case archSetCPUID:
-		if a[1] != 0 {
+		if addr != 0 {
 			return 0, nil
 		}
 		return 0, unix.ENODEV

@@ -8,7 +8,6 @@ import (
 // missingRows are the calls of Linux that are not here, each with what a program
 // that makes it should know. They answer ENOSYS unless the note says otherwise.
 var missingRows = []Row{
-	{AMD64: 101, ARM64: 117, Name: "ptrace", Level: None, Note: "no tracing of programs by programs"},
 	{AMD64: 134, ARM64: NoNumber, Name: "uselib", Level: None, Note: "Linux has removed it"},
 	{AMD64: 136, ARM64: NoNumber, Name: "ustat", Level: None, Note: "Linux has removed it"},
 	{AMD64: 139, ARM64: NoNumber, Name: "sysfs", Level: None, Note: "Linux has removed it"},
@@ -59,8 +58,6 @@ var missingRows = []Row{
 	{AMD64: 303, ARM64: 264, Name: "name_to_handle_at", Level: None, Note: "no file handles yet"},
 	{AMD64: 304, ARM64: 265, Name: "open_by_handle_at", Level: None, Note: "no file handles yet"},
 	{AMD64: 308, ARM64: 268, Name: "setns", Level: None, Note: "no namespaces"},
-	{AMD64: 310, ARM64: 270, Name: "process_vm_readv", Level: None, Note: "no tracing of programs by programs"},
-	{AMD64: 311, ARM64: 271, Name: "process_vm_writev", Level: None, Note: "no tracing of programs by programs"},
 	{AMD64: 313, ARM64: 273, Name: "finit_module", Level: None, Note: "kernel modules do not exist"},
 	{AMD64: 320, ARM64: 294, Name: "kexec_file_load", Level: None, Note: "there is no other kernel to load"},
 	{AMD64: 321, ARM64: 280, Name: "bpf", Level: None, Note: "as Linux built without BPF"},

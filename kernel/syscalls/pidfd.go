@@ -99,7 +99,7 @@ func sysPidfdGetfd(t *task.Thread, a *Args) (uint64, error) {
 		return 0, unix.ESRCH
 	}
 	defer files.Release()
-	if !mayTrace(t, p) {
+	if !t.MayTrace(p) {
 		return 0, unix.EPERM
 	}
 	o, err := files.Get(fdArg(a[1]))
@@ -107,20 +107,6 @@ func sysPidfdGetfd(t *task.Thread, a *Args) (uint64, error) {
 		return 0, err
 	}
 	return install(t, o, true)
-}
-
-// mayTrace is the permission to look into a process and to change it
-// (ptrace(2), "Ptrace access mode checking", PTRACE_MODE_ATTACH_REALCREDS).
-func mayTrace(t *task.Thread, p *task.Process) bool {
-	if p == t.Proc {
-		return true
-	}
-	c, o := t.Creds(), p.Leader().Creds()
-	if c.Has(unix.CAP_SYS_PTRACE) {
-		return true
-	}
-	return c.UID == o.EUID && c.UID == o.SUID && c.UID == o.UID && c.GID == o.EGID && c.GID == o.SGID && c.GID == o.GID &&
-		p.Dumpable() == 1 && o.Permitted&^c.Permitted == 0
 }
 
 func sysSignalfd(t *task.Thread, a *Args) (uint64, error) {

@@ -13,7 +13,7 @@ import (
 // seccompRows is seccomp(2).
 var seccompRows = []Row{
 	{AMD64: 317, ARM64: 277, Name: "seccomp", Fn: sysSeccomp, Format: "operation:uint, flags:hex, args:ptr",
-		Level: Partial, Note: "strict mode and filters, with thread synchronization; no SECCOMP_RET_USER_NOTIF (EOPNOTSUPP), and SECCOMP_RET_TRACE is ENOSYS as without a tracer"},
+		Level: Partial, Note: "strict mode and filters, with thread synchronization; no SECCOMP_RET_USER_NOTIF (EOPNOTSUPP)"},
 }
 
 // Operations and flags of seccomp(2).
@@ -110,8 +110,9 @@ func setSeccompMode(t *task.Thread, mode, filter uint64) (uint64, error) {
 var loggedCalls [maxNumber]atomic.Bool
 
 // forbidden asks the thread's filters about a call. If it is not to be made, the
-// result is in AX.
-func forbidden(t *task.Thread, s *seccomp.State, nr uint64, a *Args) bool {
+// result is in AX. With changed, the tracer has seen the call already, and may
+// have made another one of it.
+func forbidden(t *task.Thread, s *seccomp.State, nr uint64, a *Args, changed bool) bool {
 	r := &t.Ctx.Regs
 	if s.Mode == seccomp.Strict {
 		if nr == unix.SYS_READ || nr == unix.SYS_WRITE || nr == unix.SYS_EXIT || nr == unix.SYS_RT_SIGRETURN {
@@ -134,7 +135,16 @@ func forbidden(t *task.Thread, s *seccomp.State, nr uint64, a *Args) bool {
 		r.AX = -uint64(min(data, 4095))
 	case seccomp.Trap:
 		t.SeccompTrap(int(nr), data, seccomp.Arch)
-	case seccomp.Trace, seccomp.UserNotif:
+	case seccomp.Trace:
+		if changed {
+			return false
+		}
+		r.AX = noSys
+		if !t.TraceSeccomp(data) || !changedCall(t, a) {
+			return true
+		}
+		return forbidden(t, s, uint64(t.SyscallNr), a, true)
+	case seccomp.UserNotif:
 		r.AX = noSys
 	default:
 		t.SeccompKill(int(unix.SIGSYS), action != seccomp.KillThread)

@@ -22,6 +22,8 @@ var families = []*[]Row{
 	&sockioRows,
 	&threadRows,
 	&pidfdRows,
+	&ptraceRows,
+	&processVMRows,
 	&seccompRows,
 	&sysvRows,
 	&mqueueRows,

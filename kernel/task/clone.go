@@ -24,11 +24,12 @@ const (
 	cloneClearSighand = 0x100000000
 	cloneNamespaces   = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
-	// Nothing to do for these: there is no ptrace, no SysV semaphore undo list and no I/O context.
-	cloneNoEffect = unix.CLONE_PTRACE | unix.CLONE_UNTRACED | unix.CLONE_DETACHED | unix.CLONE_SYSVSEM | unix.CLONE_IO
+	// Nothing to do for these: there is no SysV semaphore undo list and no I/O context.
+	cloneNoEffect = unix.CLONE_DETACHED | unix.CLONE_SYSVSEM | unix.CLONE_IO
 	cloneKnown    = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_VFORK |
 		unix.CLONE_PARENT | unix.CLONE_THREAD | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID |
-		unix.CLONE_CHILD_CLEARTID | unix.CLONE_CHILD_SETTID | unix.CLONE_PIDFD | cloneClearSighand | cloneNoEffect
+		unix.CLONE_CHILD_CLEARTID | unix.CLONE_CHILD_SETTID | unix.CLONE_PIDFD | unix.CLONE_PTRACE | unix.CLONE_UNTRACED |
+		cloneClearSighand | cloneNoEffect
 )
 
 // Clone makes a thread or a process (clone(2)) and returns its ID. EINVAL, EAGAIN,
@@ -82,7 +83,8 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 			return 0, err
 		}
 	}
-	tid, ok := c.publish(t, f, a.ExitSignal)
+	event := t.cloneEvent(a)
+	tid, ok := c.publish(t, f, a.ExitSignal, event != 0 || f&unix.CLONE_PTRACE != 0)
 	if !ok {
 		t.closePidFD(pidFD)
 		c.drop()
@@ -101,10 +103,14 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		}
 		c.run()
 	}()
+	if event != 0 {
+		t.traceEvent(event, uint64(tid))
+	}
 	if vfork != nil {
 		t.setState(stateBlocked)
 		vfork.SleepUninterruptible(0)
 		t.setState(stateRunning)
+		t.traceEvent(unix.PTRACE_EVENT_VFORK_DONE, uint64(tid))
 	}
 	return tid, nil
 }
@@ -142,7 +148,11 @@ func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
 	}
 	c.Ctx = cpu.NewContext()
 	c.Ctx.Copy(t.Ctx)
+	if t.ptrace.stepping {
+		c.Ctx.Regs.Flags &^= cpu.FlagTF
+	}
 	c.init()
+	c.SyscallNr = t.SyscallNr
 	c.creds.Store(t.creds.Load())
 	c.comm.Store(t.comm.Load())
 	if mask := t.affinity.Load(); mask != allCPUs() {
@@ -206,7 +216,7 @@ func (t *Thread) drop() {
 
 // publish gives the thread its ID and puts it into the tables; false if the
 // process it should join is ending.
-func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int) (tid int, ok bool) {
+func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int, traced bool) (tid int, ok bool) {
 	p := c.Proc
 	tab := p.table
 	tab.mu.Lock()
@@ -218,6 +228,7 @@ func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int) (tid int,
 	}
 	c.TID = tab.newID()
 	c.seccomp.Store(parent.seccomp.Load()) // with Process.mu, which another thread's synchronization takes
+	c.callWork.Store(parent.callWork.Load() & callSeccomp)
 	tab.forks++
 	if p == parent.Proc {
 		p.threads = append(p.threads, c)
@@ -226,16 +237,21 @@ func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int) (tid int,
 		}
 	} else {
 		p.PID = c.TID
+		p.makerTID = parent.TID
 		p.threads = append(p.threads, c)
 		p.exitSignal = exitSignal
 		p.setParent(parent.Proc)
 		if flags&unix.CLONE_PARENT != 0 && parent.Proc.parent != nil {
 			p.setParent(parent.Proc.parent)
+			p.makerTID = parent.Proc.makerTID
 			p.exitSignal = parent.Proc.exitSignal
 		}
 		p.pgid, p.sid = parent.Proc.pgid, parent.Proc.sid
 		p.parent.children = append(p.parent.children, p)
 		tab.procs[p.PID] = p
+	}
+	if traced {
+		c.inherit(parent)
 	}
 	tab.tasks[c.TID] = c
 	return c.TID, true

@@ -32,13 +32,18 @@ func (t *Thread) Restart() (uint64, error) {
 // handleWork does what is due before ring 3: exit, stop, signals. It returns
 // false when the thread is to end.
 func (t *Thread) handleWork() bool {
+	if t.work.Load()&workTraced != 0 {
+		t.traceReturn()
+	}
 	for {
 		w := t.work.Load()
 		switch {
 		case w&workExit != 0:
 			return false
-		case w&workStop != 0:
-			t.stayStopped()
+		case w&(workStop|workTrap) != 0:
+			if !t.trapStop() {
+				t.stayStopped()
+			}
 		case w&workPin != 0:
 			t.work.And(^uint32(workPin))
 			t.pin()
@@ -125,6 +130,9 @@ func (t *Thread) deliverOne() {
 		return
 	}
 	p.countOverrun(&info)
+	if t.traced() && !t.traceSignal(&info) {
+		return
+	}
 	sig := info.Signo()
 	h := p.sigHand()
 	h.mu.Lock()
@@ -138,6 +146,7 @@ func (t *Thread) deliverOne() {
 	}
 	switch {
 	case act.Handler > linux.SIG_IGN:
+		stepped := t.endStep()
 		t.interruptFor(&act)
 		if !t.pushFrame(sig, &act, &info) {
 			t.forceFatal(int(unix.SIGSEGV), 0)
@@ -151,6 +160,9 @@ func (t *Thread) deliverOne() {
 		t.work.And(^uint32(workMask))
 		t.setMask(mask)
 		p.mu.Unlock()
+		if stepped {
+			t.traceHandler()
+		}
 	case act.Handler == linux.SIG_IGN || ignoredSet.Has(sig):
 	case stopSet.Has(sig):
 		if sig == int(unix.SIGSTOP) || !p.orphaned() {
@@ -241,6 +253,9 @@ func (p *Process) resume() {
 	p.signals.stopReport, p.signals.contReport = false, true
 	for _, t := range p.threads {
 		t.work.And(^uint32(workStop))
+		if t.ptrace.seized {
+			t.post(workTrap)
+		}
 		t.Wake()
 	}
 	go p.notifyParent(linux.CLD_CONTINUED, int(unix.SIGCONT)) // not under p.mu
@@ -252,7 +267,7 @@ func (t *Thread) stayStopped() {
 	for {
 		t.Clear()
 		w := t.work.Load()
-		if w&workStop == 0 || w&workExit != 0 || t.killed() {
+		if w&workStop == 0 || w&(workExit|workTrap) != 0 || t.killed() {
 			break
 		}
 		t.SleepUninterruptible(0)
@@ -267,5 +282,5 @@ func (t *Thread) stayStopped() {
 func (t *Thread) killed() bool {
 	t.Proc.mu.Lock()
 	defer t.Proc.mu.Unlock()
-	return (t.sig.pending.set | t.Proc.signals.pending.set).Has(int(unix.SIGKILL))
+	return t.killPending()
 }

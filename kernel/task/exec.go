@@ -10,10 +10,10 @@ import (
 // Exec is execve(2) and execveat(2): the process runs another program. It returns
 // nil on the new program's first instruction.
 func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string, name string) error {
-	p := t.Proc
+	p, oldTID := t.Proc, t.TID
 	img, err := loader.Load(&loader.Args{
 		Caller: t.Caller(), FS: t.FS, Dir: dir, Path: path, Flags: flags, Name: name, Argv: argv, Env: env,
-		StackLimit: p.Limit(unix.RLIMIT_STACK), NoSetID: t.Creds().NoNewPrivs,
+		StackLimit: p.Limit(unix.RLIMIT_STACK), NoSetID: t.Creds().NoNewPrivs || t.tracedByStranger(),
 	})
 	if err != nil {
 		return err
@@ -58,6 +58,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	t.restart.fn = nil
 	t.become(img)
 	p.applyLimits()
+	t.traceExec(oldTID)
 	return nil
 }
 
@@ -92,6 +93,9 @@ func (t *Thread) becomeAlone() bool {
 	p.mu.Lock()
 	ok := !p.exiting.Load()
 	if ok && t != p.leader {
+		if p.leader.traced() { // it has ended, and nobody hears of it
+			p.leader.unlink()
+		}
 		delete(tab.tasks, t.TID)
 		t.TID = p.PID
 		tab.tasks[t.TID] = t

@@ -49,13 +49,10 @@ func (p *Process) end(status int, info *ExitInfo) {
 func (t *Thread) exit() {
 	p := t.Proc
 	if tr := tracer.Load(); tr != nil {
-		status := t.exitStatus
-		if p.exiting.Load() {
-			p.mu.Lock()
-			status = p.status
-			p.mu.Unlock()
-		}
-		tr.exit(t, status)
+		tr.exit(t, t.endStatus())
+	}
+	if t.traced() {
+		t.traceEvent(unix.PTRACE_EVENT_EXIT, uint64(t.endStatus()))
 	}
 	t.exitRobustList()
 	if t.clearTID != 0 {
@@ -90,6 +87,8 @@ func (t *Thread) exit() {
 	last := len(p.threads) == 0
 	delete(tab.tasks, t.TID)
 	t.setState(stateDead)
+	ended := t.leaveTracees()
+	tracer := t.endTraced()
 	if last {
 		p.exiting.Store(true)
 	} else if alone := p.aloneWaiter; alone != nil && len(p.threads) == 1 {
@@ -105,6 +104,12 @@ func (t *Thread) exit() {
 	}
 	p.mu.Unlock()
 	tab.mu.Unlock()
+	for _, o := range ended {
+		o.announce()
+	}
+	if tracer != nil {
+		tracer.Proc.tellTracerEnd(t)
+	}
 
 	if last {
 		p.timers.stopAll()
@@ -164,7 +169,6 @@ func (p *Process) finish() {
 		}
 	}
 	p.zombie = true
-	parent := p.parent
 	var others []*Process
 	if p == tab.init {
 		// The first process's end is everyone's.
@@ -174,10 +178,7 @@ func (p *Process) finish() {
 			}
 		}
 	}
-	reaped := parent == nil || p.exitSignal == int(unix.SIGCHLD) && parent.autoReaps()
-	if reaped {
-		p.reap()
-	}
+	parent, tracer := p.release()
 	tab.mu.Unlock()
 	if leads {
 		tty.EndSession(p.PID)
@@ -197,8 +198,44 @@ func (p *Process) finish() {
 	if zombies {
 		heir.childExit.Notify(wait.In)
 	}
+	p.tellEnd(parent, tracer)
+}
+
+// release decides who is told of the end of a process: its tracer first, and its
+// parent when that has waited for it or is gone. A process that nobody will wait
+// for is taken out of the tables. table.mu is held.
+func (p *Process) release() (parent *Process, tracer *Thread) {
+	if p.announced || p.deadTracees > 0 && p.parent != nil {
+		return nil, nil
+	}
+	parent = p.parent
+	tracer = p.leader.ptrace.tracer.Load()
+	if tracer != nil && tracer.Proc != parent && parent != nil && !tracer.Proc.autoReaps() {
+		return nil, tracer
+	}
+	p.announced = true
+	if parent == nil || p.exitSignal == int(unix.SIGCHLD) && parent.autoReaps() {
+		p.reap()
+	} else if tracer != nil && tracer.Proc != parent {
+		p.untrace()
+	}
+	return parent, nil
+}
+
+// announce tells of the end of a process who has not heard of it yet.
+func (p *Process) announce() {
+	p.table.mu.Lock()
+	parent, tracer := p.release()
+	p.table.mu.Unlock()
+	p.tellEnd(parent, tracer)
+}
+
+func (p *Process) tellEnd(parent *Process, tracer *Thread) {
+	if tracer != nil {
+		tracer.Proc.tellTracerEnd(p.leader)
+	}
 	if parent != nil {
-		p.notifyExit(parent, reaped)
+		p.notifyExit(parent)
 	}
 }
 
@@ -211,6 +248,7 @@ func (p *Process) autoReaps() bool {
 
 // reap takes the zombie out of the tables. table.mu is held.
 func (p *Process) reap() {
+	p.untrace()
 	if p.parent != nil {
 		p.parent.children = slices.DeleteFunc(p.parent.children, func(o *Process) bool { return o == p })
 	}
@@ -222,18 +260,44 @@ func (p *Process) reap() {
 }
 
 // notifyExit tells the parent of a process's end.
-func (p *Process) notifyExit(parent *Process, reaped bool) {
+func (p *Process) notifyExit(parent *Process) {
 	if p.exitSignal != 0 {
-		code, status := int32(linux.CLD_EXITED), int32(p.status>>8)
-		if s := p.status & 0x7f; s != 0 {
-			code, status = linux.CLD_KILLED, int32(s)
-		}
 		user, sys := p.CPUTime()
-		info := linux.NewSigInfo(p.exitSignal, code)
-		info.SetChild(p.PID, p.leader.Creds().UID, status, user/tick, sys/tick)
+		info := endInfo(p.exitSignal, p.PID, p.leader.Creds().UID, p.status)
+		info.SetTimes(user/tick, sys/tick)
 		parent.Signal(info)
 	}
 	parent.childExit.Notify(wait.In)
+}
+
+// endInfo is what SIGCHLD tells of an end with a status of wait(2).
+func endInfo(sig, id int, uid uint32, status int) linux.SigInfo {
+	code, value := endCode(status)
+	info := linux.NewSigInfo(sig, code)
+	info.SetChild(id, uid, value, 0, 0)
+	return info
+}
+
+// endCode is how si_code and si_status tell a status of wait(2).
+func endCode(status int) (code, value int32) {
+	switch {
+	case status&0x80 != 0:
+		return linux.CLD_DUMPED, int32(status & 0x7f)
+	case status&0x7f != 0:
+		return linux.CLD_KILLED, int32(status & 0x7f)
+	}
+	return linux.CLD_EXITED, int32(status >> 8 & 0xff)
+}
+
+// endStatus is the status with which the ending thread ends, in wait(2)'s encoding.
+func (t *Thread) endStatus() int {
+	p := t.Proc
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.exiting.Load() {
+		return p.status
+	}
+	return t.exitStatus
 }
 
 // tick is the unit of clock_t, in ns (sysconf(_SC_CLK_TCK) is 100).

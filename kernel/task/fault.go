@@ -62,8 +62,11 @@ func (t *Thread) exception() {
 	case cpu.VecDivide:
 		sig, code, addr = unix.SIGFPE, linux.FPE_INTDIV, r.IP
 	case cpu.VecDebug:
-		sig, code, addr = unix.SIGTRAP, linux.TRAP_TRACE, r.IP
-		r.Flags &^= cpu.FlagTF
+		sig, addr = unix.SIGTRAP, r.IP
+		var nothing bool
+		if code, nothing = t.debugCode(); nothing {
+			return
+		}
 	case cpu.VecBreakpoint:
 		sig = unix.SIGTRAP
 	case cpu.VecInvalidOp:

@@ -183,6 +183,8 @@ func (v procThread) State(st *procfs.State) {
 		st.State = 'X'
 	case t.state.Load() == stateStopped:
 		st.State = 'T'
+	case t.state.Load() == stateTraced:
+		st.State = 't'
 	case t.state.Load() == stateBlocked:
 		st.State = 'D'
 	case t.clock.running():
@@ -203,6 +205,7 @@ func (v procThread) State(st *procfs.State) {
 	if s := t.Seccomp(); s != nil {
 		st.Seccomp, st.SeccompFilters = s.Mode, s.Filters
 	}
+	st.TracerPID = t.TracerPID()
 	st.Dumpable = p.dumpable.Load() == 1
 	h := p.sigHand()
 	p.mu.Lock()

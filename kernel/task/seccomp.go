@@ -24,6 +24,7 @@ func (t *Thread) SetSeccomp(s *seccomp.State, all bool) (conflict int) {
 		}
 		for _, o := range p.threads {
 			o.seccomp.Store(s)
+			o.callWork.Or(callSeccomp)
 			if c := *o.creds.Load(); t.Creds().NoNewPrivs && !c.NoNewPrivs {
 				c.NoNewPrivs = true
 				o.creds.Store(&c)
@@ -31,6 +32,7 @@ func (t *Thread) SetSeccomp(s *seccomp.State, all bool) (conflict int) {
 		}
 	}
 	t.seccomp.Store(s)
+	t.callWork.Or(callSeccomp)
 	return 0
 }
 

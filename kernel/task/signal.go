@@ -179,7 +179,7 @@ func (p *Process) send(t *Thread, info *linux.SigInfo) error {
 	}
 	blocked := target != nil && (target.sig.mask|target.sig.waiting).Has(sig) ||
 		target == nil // all threads block it
-	if p.ignores(sig) && !blocked {
+	if p.ignores(sig) && !blocked && (target == nil || !target.traced() || sig == int(unix.SIGKILL)) {
 		return nil
 	}
 	q := &p.signals.pending
@@ -242,7 +242,7 @@ func (t *Thread) post(bit uint32) {
 }
 
 // interrupted reports whether an interruptible sleep must end.
-func (t *Thread) interrupted() bool { return t.work.Load()&^(workMask|workPin) != 0 }
+func (t *Thread) interrupted() bool { return t.work.Load()&^(workMask|workPin|workTraced) != 0 }
 
 // recalc sets or clears workSignal after a change of mask or queue. p.mu is held.
 func (t *Thread) recalc() {

@@ -42,14 +42,16 @@ type Thread struct {
 	SyscallNr   int
 	SyscallArgs [6]uint64
 
-	// work says what is to be done before the thread returns to ring 3.
-	work atomic.Uint32
+	// work says what is to be done before the thread returns to ring 3, callWork
+	// what before a system call of it is served.
+	work, callWork atomic.Uint32
 
 	creds   atomic.Pointer[vfs.Creds]
 	seccomp atomic.Pointer[seccomp.State]
 	comm    atomic.Pointer[string]
 
 	sig      threadSignals
+	ptrace   tracing
 	frameBuf *frameBuffer
 	clock    cpuClock
 	futex    futexWaiter
@@ -77,6 +79,7 @@ const (
 	stateRunning = iota
 	stateBlocked
 	stateStopped
+	stateTraced // stopped for its tracer
 	stateDead
 )
 
@@ -89,6 +92,8 @@ const (
 	workStop               // the group is stopped
 	workMask               // a saved signal mask is to be restored
 	workPin                // the CPU affinity has changed
+	workTrap               // the tracer wants a stop, or to hear of the end of one
+	workTraced             // the tracer wants to see the end of a system call
 )
 
 // A Process is a thread group.
@@ -105,14 +110,17 @@ type Process struct {
 	exitInfo    *ExitInfo
 	aloneWaiter *Thread // execve waits until it is the only thread
 
-	table      *Table   // whose mu guards the fields up to the next blank line
-	parent     *Process // through setParent
-	ppid       atomic.Int32
-	children   []*Process
-	pgid, sid  int
-	zombie     bool
-	execed     bool
-	exitSignal int
+	table       *Table   // whose mu guards the fields up to the next blank line
+	parent      *Process // through setParent
+	ppid        atomic.Int32
+	children    []*Process
+	pgid, sid   int
+	zombie      bool
+	announced   bool // the parent was told that it is one
+	deadTracees int  // threads whose end a tracer has not waited for
+	makerTID    int  // the thread that made the process
+	execed      bool
+	exitSignal  int
 
 	hand        atomic.Pointer[SigHand]
 	exe         atomic.Pointer[vfs.File]

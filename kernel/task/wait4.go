@@ -26,7 +26,10 @@ func (t *Thread) Wait4(pid int, options int) (WaitResult, error) {
 	defer p.childExit.Remove(&w)
 	for {
 		t.Clear()
-		r, found := p.findChild(pid, options)
+		r, found, again := t.findChild(pid, options)
+		if again != nil {
+			again.announce() // its parent's turn: that may be p too
+		}
 		switch {
 		case r.PID != 0:
 			return r, nil
@@ -41,15 +44,30 @@ func (t *Thread) Wait4(pid int, options int) (WaitResult, error) {
 	}
 }
 
-// findChild looks for a child with news; found says that there is a child at all.
-func (p *Process) findChild(pid, options int) (r WaitResult, found bool) {
+// findChild looks for a child or tracee with news; found says that there is one at
+// all. A process that its tracer has now waited for is told to its parent next.
+func (t *Thread) findChild(pid, options int) (r WaitResult, found bool, next *Process) {
+	p := t.Proc
 	tab := p.table
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
+	r, found, next = t.findTracee(pid, options)
+	if r.PID != 0 {
+		return r, true, next
+	}
 	for _, c := range p.children {
 		switch {
 		case pid > 0 && c.PID != pid, pid == 0 && c.pgid != p.pgid, pid < -1 && c.pgid != -pid:
 			continue
+		}
+		if o := c.leader.ptrace.tracer.Load(); o != nil {
+			if o.Proc == p {
+				continue // findTracee's
+			}
+			if c.zombie {
+				found = true // the tracer's to wait for first
+				continue
+			}
 		}
 		clone := c.exitSignal != int(unix.SIGCHLD)
 		if options&unix.WALL == 0 && clone != (options&unix.WCLONE != 0) {
@@ -58,19 +76,17 @@ func (p *Process) findChild(pid, options int) (r WaitResult, found bool) {
 		found = true
 		r = WaitResult{PID: c.PID, UID: c.leader.Creds().UID}
 		if c.zombie {
-			if options&unix.WEXITED == 0 {
+			if options&unix.WEXITED == 0 || c.deadTracees > 0 {
 				continue
 			}
-			r.Status, r.Code = c.status, linux.CLD_EXITED
-			if c.status&0x7f != 0 {
-				r.Code = linux.CLD_KILLED
-			}
+			r.Status = c.status
+			r.Code, _ = endCode(c.status)
 			r.Usage = c.Usage()
 			if options&unix.WNOWAIT == 0 {
 				p.absorb(c, r.Usage)
 				c.reap()
 			}
-			return r, true
+			return r, true, nil
 		}
 		c.mu.Lock()
 		s := &c.signals
@@ -87,10 +103,10 @@ func (p *Process) findChild(pid, options int) (r WaitResult, found bool) {
 		c.mu.Unlock()
 		if r.PID != 0 {
 			r.Usage = c.Usage()
-			return r, true
+			return r, true, nil
 		}
 	}
-	return WaitResult{}, found
+	return WaitResult{}, found, nil
 }
 
 // absorb adds a child's times to those of the children.

@@ -57,11 +57,10 @@ func (m *memFile) Read(_ *vfs.File, dst *mm.Buf, off int64) (int64, error) {
 	for dst.Len() > 0 {
 		at := uint64(off + total)
 		p := b[:min(dst.Len(), chunk-int(at%chunk))]
-		err := m.as.CopyIn(p, at)
+		n, err := m.as.Peek(p, at)
 		if err != nil {
 			err = unix.EIO
 		} else {
-			var n int
 			n, err = dst.CopyTo(p)
 			total += int64(n)
 		}
@@ -75,7 +74,8 @@ func (m *memFile) Read(_ *vfs.File, dst *mm.Buf, off int64) (int64, error) {
 	return total, nil
 }
 
-// Write changes memory that the process itself could write.
+// Write changes memory, of private areas also what the process itself may only
+// read: it is how debuggers set breakpoints.
 func (m *memFile) Write(_ *vfs.File, src *mm.Buf, off int64) (int64, error) {
 	var b [chunk]byte
 	total := int64(0)
@@ -83,7 +83,7 @@ func (m *memFile) Write(_ *vfs.File, src *mm.Buf, off int64) (int64, error) {
 		at := uint64(off + total)
 		n, err := src.CopyFrom(b[:min(src.Len(), chunk-int(at%chunk))])
 		if n > 0 {
-			if m.as.CopyOut(at, b[:n]) != nil {
+			if _, e := m.as.Poke(at, b[:n]); e != nil {
 				err = unix.EIO
 			} else {
 				total += int64(n)

@@ -117,6 +117,7 @@ type State struct {
 	ChildMinorFaults, ChildMajorFaults uint64
 	Voluntary, Involuntary             uint64 // context switches
 
+	TracerPID               int // process that traces the thread, 0 if none does
 	Seccomp, SeccompFilters int // mode of seccomp(2), and the number of filters
 
 	Nice, Priority int // priority as in stat: 20+nice

@@ -47,7 +47,7 @@ func appendStatus(b []byte, t Thread) []byte {
 	b = line(b, "Ngid", 0)
 	b = line(b, "Pid", uint64(t.TID()))
 	b = line(b, "PPid", uint64(st.PPID))
-	b = line(b, "TracerPid", 0)
+	b = line(b, "TracerPid", uint64(st.TracerPID))
 	b = ids(b, "Uid", c.UID, c.EUID, c.SUID, c.FSUID)
 	b = ids(b, "Gid", c.GID, c.EGID, c.SGID, c.FSGID)
 	fds := 0
