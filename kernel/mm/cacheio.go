@@ -123,6 +123,20 @@ func (c *Cache) SetSize(size int64) error {
 // InitSize says how large the file is when the cache is new.
 func (c *Cache) InitSize(size int64) { c.size.Store(size) }
 
+// Ready reports whether n bytes at off can be read without a device.
+func (c *Cache) Ready(off, n int64) bool {
+	if c.backing == nil {
+		return true
+	}
+	end := min(off+n, c.size.Load())
+	for at := off &^ pageMask; at < end; at += pageSize {
+		if !c.Resident(uint64(at) / pageSize) {
+			return false
+		}
+	}
+	return true
+}
+
 // PunchHole makes n bytes at off zero, and frees the pages that lie in there
 // (FALLOC_FL_PUNCH_HOLE, MADV_REMOVE).
 func (c *Cache) PunchHole(off, n int64) error {

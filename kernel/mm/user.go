@@ -15,6 +15,9 @@ func inUser(addr, n uint64) bool {
 	return addr <= cpu.UserTop && n <= cpu.UserTop-addr
 }
 
+// UserRange reports whether [addr, addr+n) lies in the user half.
+func UserRange(addr, n uint64) bool { return inUser(addr, n) }
+
 // maxRetries bounds the faults that one address may take without progress; only
 // a program that unmaps in parallel gets near it.
 const maxRetries = 1000

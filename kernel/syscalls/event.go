@@ -37,7 +37,11 @@ var eventRows = []Row{
 
 // install gives a new file a descriptor.
 func install(t *task.Thread, f *vfs.File, cloexec bool) (uint64, error) {
-	fd, err := t.Files.Install(f, cloexec)
+	put := t.Files.Install
+	if t.Acting != nil && t.Acting.Install != nil {
+		put = t.Acting.Install
+	}
+	fd, err := put(f, cloexec)
 	if err != nil {
 		f.Release()
 		return 0, err

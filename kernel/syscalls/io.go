@@ -115,12 +115,25 @@ func readIOVec(t *task.Thread, addr uint64, iov []mm.IOVec) error {
 // fdArg is a descriptor argument.
 func fdArg(v uint64) int { return int(int32(v)) }
 
+// requestFD, as a descriptor argument of a thread that acts for a request, is the
+// request's file.
+const requestFD = 1 << 40
+
+// getFile returns the file of a descriptor argument, with a reference.
+func getFile(t *task.Thread, fd uint64) (*vfs.File, error) {
+	if a := t.Acting; a != nil && fd == requestFD {
+		a.File.Retain()
+		return a.File, nil
+	}
+	return t.Files.Get(fdArg(fd))
+}
+
 // current as an offset is the file's own position.
 const current = -1
 
 // doRead reads into o, and ends it.
 func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uint64, error) {
-	f, err := t.Files.Get(fdArg(fd))
+	f, err := getFile(t, fd)
 	if err != nil {
 		o.free()
 		return 0, err
@@ -161,7 +174,7 @@ func checkTerminal(t *task.Thread, f *vfs.File, write bool) error {
 // doWrite writes o, and ends it. A pipe that nobody reads brings SIGPIPE, a file
 // beyond RLIMIT_FSIZE SIGXFSZ.
 func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uint64, error) {
-	f, err := t.Files.Get(fdArg(fd))
+	f, err := getFile(t, fd)
 	if err != nil {
 		o.free()
 		return 0, err
@@ -264,7 +277,7 @@ func writeVector(t *task.Thread, a *Args, off int64, flags vfs.IO) (uint64, erro
 
 // firstBadFD returns EBADF if the descriptor is bad, which Linux finds first.
 func firstBadFD(t *task.Thread, fd uint64, err error) error {
-	f, bad := t.Files.Get(fdArg(fd))
+	f, bad := getFile(t, fd)
 	if bad != nil {
 		return bad
 	}
@@ -307,7 +320,7 @@ func errOr(err, other error) error {
 
 // withFile runs op on the file of a descriptor.
 func withFile(t *task.Thread, fd uint64, op func(*vfs.File) (uint64, error)) (uint64, error) {
-	f, err := t.Files.Get(fdArg(fd))
+	f, err := getFile(t, fd)
 	if err != nil {
 		return 0, err
 	}

@@ -69,6 +69,11 @@ func mayMapFile(f *vfs.File, m *mm.MapArgs) error {
 	if f.PathOnly() {
 		return unix.EBADF
 	}
+	if c, ok := f.Impl().(interface{ CheckMmap(off, n uint64) error }); ok {
+		if err := c.CheckMmap(m.Offset, m.Len); err != nil {
+			return err
+		}
+	}
 	m.MaxProt = mm.ProtRead | mm.ProtWrite | mm.ProtExec
 	switch m.Flags & unix.MAP_TYPE {
 	case unix.MAP_SHARED, unix.MAP_SHARED_VALIDATE:

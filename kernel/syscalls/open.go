@@ -70,20 +70,21 @@ func openAt(t *task.Thread, dirfd, path uint64, how vfs.OpenHow) (uint64, error)
 	if err != nil {
 		return 0, err
 	}
+	fd, err := openPlace(t, &p, how)
+	p.release()
+	return fd, err
+}
+
+func openPlace(t *task.Thread, p *place, how vfs.OpenHow) (uint64, error) {
 	cloexec := how.Flags&unix.O_CLOEXEC != 0
 	if how.Flags&unix.O_PATH == 0 {
 		how.Flags |= linux.O_LARGEFILE
 	}
 	f, err := t.FS.OpenHow(t.Caller(), p.dir, p.path, how)
-	p.release()
 	if err != nil {
 		return 0, err
 	}
-	fd, err := t.Files.Install(f, cloexec)
-	if err != nil {
-		f.Release()
-	}
-	return uint64(fd), err
+	return install(t, f, cloexec)
 }
 
 func sysOpen(t *task.Thread, a *Args) (uint64, error) {
@@ -102,24 +103,32 @@ func sysCreat(t *task.Thread, a *Args) (uint64, error) {
 }
 
 func sysOpenat2(t *task.Thread, a *Args) (uint64, error) {
-	size := a[3]
+	how, err := openHowArg(t, a[2], a[3])
+	if err != nil {
+		return 0, err
+	}
+	return openAt(t, a[0], a[1], how)
+}
+
+// openHowArg reads a struct open_how.
+func openHowArg(t *task.Thread, addr, size uint64) (how vfs.OpenHow, err error) {
 	if size < linux.OpenHowSize0 {
-		return 0, unix.EINVAL
+		return how, unix.EINVAL
 	}
 	if size > 4096 {
-		return 0, unix.E2BIG
+		return how, unix.E2BIG
 	}
 	var b [linux.OpenHowSize0]byte
-	if err := t.MM.CopyIn(b[:], a[2]); err != nil {
-		return 0, err
+	if err := t.MM.CopyIn(b[:], addr); err != nil {
+		return how, err
 	}
 	for off := uint64(len(b)); off < size; off++ {
 		var tail [1]byte
-		if err := t.MM.CopyIn(tail[:], a[2]+off); err != nil {
-			return 0, err
+		if err := t.MM.CopyIn(tail[:], addr+off); err != nil {
+			return how, err
 		}
 		if tail[0] != 0 {
-			return 0, unix.E2BIG
+			return how, unix.E2BIG
 		}
 	}
 	flags, mode, resolve := binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
@@ -128,17 +137,17 @@ func sysOpenat2(t *task.Thread, a *Args) (uint64, error) {
 	makes := flags&unix.O_CREAT != 0 || flags&unix.O_TMPFILE == unix.O_TMPFILE
 	switch {
 	case flags&^validOpen != 0 || resolve&^known != 0 || mode&^0o7777 != 0:
-		return 0, unix.EINVAL
+		return how, unix.EINVAL
 	case resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT:
-		return 0, unix.EINVAL
+		return how, unix.EINVAL
 	case mode != 0 && !makes:
-		return 0, unix.EINVAL
+		return how, unix.EINVAL
 	case flags&unix.O_PATH != 0 && flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0:
-		return 0, unix.EINVAL
+		return how, unix.EINVAL
 	case resolve&linux.RESOLVE_CACHED != 0 && (makes || flags&unix.O_TRUNC != 0):
-		return 0, unix.EAGAIN
+		return how, unix.EAGAIN
 	}
-	return openAt(t, a[0], a[1], vfs.OpenHow{Flags: uint32(flags), Mode: uint32(mode), Resolve: resolve})
+	return vfs.OpenHow{Flags: uint32(flags), Mode: uint32(mode), Resolve: resolve}, nil
 }
 
 func sysClose(t *task.Thread, a *Args) (uint64, error) {

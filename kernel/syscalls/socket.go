@@ -42,7 +42,7 @@ func socketCaller(t *task.Thread) socket.Caller {
 
 // withSocket runs op on the socket of a descriptor: EBADF, ENOTSOCK.
 func withSocket(t *task.Thread, fd uint64, op func(f *vfs.File, s socket.Socket) (uint64, error)) (uint64, error) {
-	f, err := t.Files.Get(fdArg(fd))
+	f, err := getFile(t, fd)
 	if err != nil {
 		return 0, err
 	}

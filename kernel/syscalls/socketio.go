@@ -283,6 +283,11 @@ func sendMessage(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, flag
 		return 0, err
 	}
 	defer o.free()
+	return sendHeader(t, f, s, &h, o, flags)
+}
+
+// sendHeader sends the message of a struct msghdr whose vector is o.
+func sendHeader(t *task.Thread, f *vfs.File, s socket.Socket, h *[msghdrSize]byte, o *operand, flags int) (_ int, err error) {
 	m := socket.NewMessage(&o.Buf, flags)
 	defer m.Free()
 	if n := le.Uint32(h[msgNamelen:]); n > 0 {
@@ -317,6 +322,12 @@ func recvMessage(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, flag
 		return 0, err
 	}
 	defer o.free()
+	return recvHeader(t, f, s, addr, &h, o, flags)
+}
+
+// recvHeader receives into the struct msghdr at addr, which was read into h, and
+// whose vector is o.
+func recvHeader(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, h *[msghdrSize]byte, o *operand, flags int) (int, error) {
 	m := socket.NewMessage(&o.Buf, flags)
 	defer m.Free()
 	m.WantName = le.Uint64(h[msgName:]) != 0

@@ -16,6 +16,7 @@ var families = []*[]Row{
 	&mmRows,
 	&pollRows,
 	&eventRows,
+	&uringRows,
 	&inotifyRows,
 	&ioctlRows,
 	&socketRows,

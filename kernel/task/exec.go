@@ -34,6 +34,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 		t.clearTID = 0
 	}
 	p.deleteTimers()
+	t.leave(true, true)
 	if t.Files.Shared() {
 		old := t.Files
 		t.Files = old.Clone()

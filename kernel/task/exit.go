@@ -114,6 +114,7 @@ func (t *Thread) exit() {
 	if last {
 		p.timers.stopAll()
 	}
+	t.leave(last, false)
 	t.Files.Release()
 	t.FS.Release()
 	t.MM.Release()

@@ -148,7 +148,15 @@ func (p *Process) sigHand() *SigHand { return p.hand.Load() }
 func (p *Process) Signal(info linux.SigInfo) error { return p.send(nil, &info) }
 
 // Signal sends a signal to the thread.
-func (t *Thread) Signal(info linux.SigInfo) error { return t.Proc.send(t, &info) }
+func (t *Thread) Signal(info linux.SigInfo) error {
+	if a := t.Acting; a != nil {
+		if a.Quiet {
+			return nil
+		}
+		return t.Proc.send(nil, &info) // there is no such thread
+	}
+	return t.Proc.send(t, &info)
+}
 
 // SendSignal raises a signal that the kernel itself sends to the calling thread,
 // as write(2) does SIGPIPE.

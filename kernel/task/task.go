@@ -67,6 +67,8 @@ type Thread struct {
 	timerSlack atomic.Uint64
 	switches   atomic.Uint64 // how often the thread blocked
 	Operand    any           // package syscalls' memory operand, while it is not in use
+	Acting     *Acting       // of a Proxy
+	Rings      any           // package uring's registered rings of the thread
 	faults     atomic.Uint64 // page faults resolved
 	state      atomic.Uint32
 

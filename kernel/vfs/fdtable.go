@@ -102,7 +102,7 @@ func (t *FDTable) InstallTwo(a, b *File, cloexec bool) (int, int, error) {
 // install finds a descriptor from min on; mu is held.
 func (t *FDTable) install(f *File, min int, cloexec bool) (int, error) {
 	fd := t.free(max(min, t.next))
-	if uint64(fd) >= t.limit.Load() {
+	if uint64(fd) >= t.limit.Load() || t.refs.Load() <= 0 {
 		return 0, unix.EMFILE
 	}
 	if err := t.put(fd, f, cloexec); err != nil {

@@ -1,0 +1,269 @@
+package linux
+
+// include/uapi/linux/io_uring.h, as of Linux 6.1.
+
+// Operations of a submission.
+const (
+	IORING_OP_NOP = iota
+	IORING_OP_READV
+	IORING_OP_WRITEV
+	IORING_OP_FSYNC
+	IORING_OP_READ_FIXED
+	IORING_OP_WRITE_FIXED
+	IORING_OP_POLL_ADD
+	IORING_OP_POLL_REMOVE
+	IORING_OP_SYNC_FILE_RANGE
+	IORING_OP_SENDMSG
+	IORING_OP_RECVMSG
+	IORING_OP_TIMEOUT
+	IORING_OP_TIMEOUT_REMOVE
+	IORING_OP_ACCEPT
+	IORING_OP_ASYNC_CANCEL
+	IORING_OP_LINK_TIMEOUT
+	IORING_OP_CONNECT
+	IORING_OP_FALLOCATE
+	IORING_OP_OPENAT
+	IORING_OP_CLOSE
+	IORING_OP_FILES_UPDATE
+	IORING_OP_STATX
+	IORING_OP_READ
+	IORING_OP_WRITE
+	IORING_OP_FADVISE
+	IORING_OP_MADVISE
+	IORING_OP_SEND
+	IORING_OP_RECV
+	IORING_OP_OPENAT2
+	IORING_OP_EPOLL_CTL
+	IORING_OP_SPLICE
+	IORING_OP_PROVIDE_BUFFERS
+	IORING_OP_REMOVE_BUFFERS
+	IORING_OP_TEE
+	IORING_OP_SHUTDOWN
+	IORING_OP_RENAMEAT
+	IORING_OP_UNLINKAT
+	IORING_OP_MKDIRAT
+	IORING_OP_SYMLINKAT
+	IORING_OP_LINKAT
+	IORING_OP_MSG_RING
+	IORING_OP_FSETXATTR
+	IORING_OP_SETXATTR
+	IORING_OP_FGETXATTR
+	IORING_OP_GETXATTR
+	IORING_OP_SOCKET
+	IORING_OP_URING_CMD
+	IORING_OP_SEND_ZC
+	IORING_OP_SENDMSG_ZC
+	IORING_OP_LAST
+)
+
+// Flags of a submission.
+const (
+	IOSQE_FIXED_FILE = 1 << iota
+	IOSQE_IO_DRAIN
+	IOSQE_IO_LINK
+	IOSQE_IO_HARDLINK
+	IOSQE_ASYNC
+	IOSQE_BUFFER_SELECT
+	IOSQE_CQE_SKIP_SUCCESS
+)
+
+// Flags of io_uring_setup(2).
+const (
+	IORING_SETUP_IOPOLL = 1 << iota
+	IORING_SETUP_SQPOLL
+	IORING_SETUP_SQ_AFF
+	IORING_SETUP_CQSIZE
+	IORING_SETUP_CLAMP
+	IORING_SETUP_ATTACH_WQ
+	IORING_SETUP_R_DISABLED
+	IORING_SETUP_SUBMIT_ALL
+	IORING_SETUP_COOP_TASKRUN
+	IORING_SETUP_TASKRUN_FLAG
+	IORING_SETUP_SQE128
+	IORING_SETUP_CQE32
+	IORING_SETUP_SINGLE_ISSUER
+	IORING_SETUP_DEFER_TASKRUN
+)
+
+// Features that io_uring_setup(2) tells of.
+const (
+	IORING_FEAT_SINGLE_MMAP = 1 << iota
+	IORING_FEAT_NODROP
+	IORING_FEAT_SUBMIT_STABLE
+	IORING_FEAT_RW_CUR_POS
+	IORING_FEAT_CUR_PERSONALITY
+	IORING_FEAT_FAST_POLL
+	IORING_FEAT_POLL_32BITS
+	IORING_FEAT_SQPOLL_NONFIXED
+	IORING_FEAT_EXT_ARG
+	IORING_FEAT_NATIVE_WORKERS
+	IORING_FEAT_RSRC_TAGS
+	IORING_FEAT_CQE_SKIP
+	IORING_FEAT_LINKED_FILE
+)
+
+// Flags of io_uring_enter(2).
+const (
+	IORING_ENTER_GETEVENTS = 1 << iota
+	IORING_ENTER_SQ_WAKEUP
+	IORING_ENTER_SQ_WAIT
+	IORING_ENTER_EXT_ARG
+	IORING_ENTER_REGISTERED_RING
+)
+
+// Operations of io_uring_register(2).
+const (
+	IORING_REGISTER_BUFFERS = iota
+	IORING_UNREGISTER_BUFFERS
+	IORING_REGISTER_FILES
+	IORING_UNREGISTER_FILES
+	IORING_REGISTER_EVENTFD
+	IORING_UNREGISTER_EVENTFD
+	IORING_REGISTER_FILES_UPDATE
+	IORING_REGISTER_EVENTFD_ASYNC
+	IORING_REGISTER_PROBE
+	IORING_REGISTER_PERSONALITY
+	IORING_UNREGISTER_PERSONALITY
+	IORING_REGISTER_RESTRICTIONS
+	IORING_REGISTER_ENABLE_RINGS
+	IORING_REGISTER_FILES2
+	IORING_REGISTER_FILES_UPDATE2
+	IORING_REGISTER_BUFFERS2
+	IORING_REGISTER_BUFFERS_UPDATE
+	IORING_REGISTER_IOWQ_AFF
+	IORING_UNREGISTER_IOWQ_AFF
+	IORING_REGISTER_IOWQ_MAX_WORKERS
+	IORING_REGISTER_RING_FDS
+	IORING_UNREGISTER_RING_FDS
+	IORING_REGISTER_PBUF_RING
+	IORING_UNREGISTER_PBUF_RING
+	IORING_REGISTER_SYNC_CANCEL
+	IORING_REGISTER_FILE_ALLOC_RANGE
+	IORING_REGISTER_LAST
+)
+
+// Where the rings are in the file of io_uring_setup(2).
+const (
+	IORING_OFF_SQ_RING = 0
+	IORING_OFF_CQ_RING = 0x8000000
+	IORING_OFF_SQES    = 0x10000000
+)
+
+// Bits that the kernel sets in the flags of the submission ring.
+const (
+	IORING_SQ_NEED_WAKEUP = 1 << iota
+	IORING_SQ_CQ_OVERFLOW
+	IORING_SQ_TASKRUN
+)
+
+// What the fields of single operations hold.
+const (
+	IORING_FSYNC_DATASYNC = 1
+
+	IORING_TIMEOUT_ABS           = 1 << 0
+	IORING_TIMEOUT_UPDATE        = 1 << 1
+	IORING_TIMEOUT_BOOTTIME      = 1 << 2
+	IORING_TIMEOUT_REALTIME      = 1 << 3
+	IORING_LINK_TIMEOUT_UPDATE   = 1 << 4
+	IORING_TIMEOUT_ETIME_SUCCESS = 1 << 5
+
+	IORING_POLL_ADD_MULTI        = 1 << 0
+	IORING_POLL_UPDATE_EVENTS    = 1 << 1
+	IORING_POLL_UPDATE_USER_DATA = 1 << 2
+	IORING_POLL_ADD_LEVEL        = 1 << 3
+
+	IORING_ASYNC_CANCEL_ALL      = 1 << 0
+	IORING_ASYNC_CANCEL_FD       = 1 << 1
+	IORING_ASYNC_CANCEL_ANY      = 1 << 2
+	IORING_ASYNC_CANCEL_FD_FIXED = 1 << 3
+
+	IORING_RECVSEND_POLL_FIRST = 1 << 0
+	IORING_RECV_MULTISHOT      = 1 << 1
+	IORING_ACCEPT_MULTISHOT    = 1 << 0
+
+	IORING_MSG_DATA          = 0
+	IORING_MSG_RING_CQE_SKIP = 1 << 0
+
+	IORING_SPLICE_F_FD_IN_FIXED = 1 << 31
+
+	IORING_FILE_INDEX_ALLOC     = 1<<32 - 1
+	IORING_REGISTER_FILES_SKIP  = -2
+	IORING_RSRC_REGISTER_SPARSE = 1
+	IO_URING_OP_SUPPORTED       = 1
+)
+
+// Flags of a completion.
+const (
+	IORING_CQE_F_BUFFER        = 1 << 0
+	IORING_CQE_F_MORE          = 1 << 1
+	IORING_CQE_F_SOCK_NONEMPTY = 1 << 2
+
+	IORING_CQE_BUFFER_SHIFT = 16
+
+	IORING_CQ_EVENTFD_DISABLED = 1 // in the flags of the completion ring
+)
+
+// Kinds of struct io_uring_restriction.
+const (
+	IORING_RESTRICTION_REGISTER_OP = iota
+	IORING_RESTRICTION_SQE_OP
+	IORING_RESTRICTION_SQE_FLAGS_ALLOWED
+	IORING_RESTRICTION_SQE_FLAGS_REQUIRED
+)
+
+// IOURingSQE is struct io_uring_sqe. The names are those of its most common uses.
+type IOURingSQE struct {
+	Opcode      uint8
+	Flags       uint8
+	IOPrio      uint16
+	FD          int32
+	Off         uint64 // addr2
+	Addr        uint64 // splice_off_in
+	Len         uint32
+	OpFlags     uint32 // rw_flags, msg_flags, poll32_events, …
+	UserData    uint64
+	BufIndex    uint16 // buf_group
+	Personality uint16
+	FileIndex   uint32 // splice_fd_in, addr_len
+	Addr3       uint64
+	_           uint64
+}
+
+// IOURingCQE is struct io_uring_cqe.
+type IOURingCQE struct {
+	UserData uint64
+	Res      int32
+	Flags    uint32
+}
+
+// IOURingParams is struct io_uring_params.
+type IOURingParams struct {
+	SQEntries, CQEntries      uint32
+	Flags                     uint32
+	SQThreadCPU, SQThreadIdle uint32
+	Features                  uint32
+	WQFD                      uint32
+	Resv                      [3]uint32
+	SQOff                     IOSQRingOffsets
+	CQOff                     IOCQRingOffsets
+}
+
+// IOSQRingOffsets is struct io_sqring_offsets.
+type IOSQRingOffsets struct {
+	Head, Tail, RingMask, RingEntries, Flags, Dropped, Array, _ uint32
+	_                                                           uint64
+}
+
+// IOCQRingOffsets is struct io_cqring_offsets.
+type IOCQRingOffsets struct {
+	Head, Tail, RingMask, RingEntries, Overflow, CQEs, Flags, _ uint32
+	_                                                           uint64
+}
+
+// IOURingBuf is struct io_uring_buf. The last field of a ring's first one is its tail.
+type IOURingBuf struct {
+	Addr uint64
+	Len  uint32
+	BID  uint16
+	Resv uint16
+}

@@ -1,0 +1,121 @@
+package uring
+
+import (
+	"sync/atomic"
+
+	"gosv/abi/linux"
+	"gosv/kernel/mm"
+	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
+)
+
+// post puts a completion into the ring, or behind it if it is full: no completion
+// is lost (IORING_FEAT_NODROP).
+func (r *Ring) post(data uint64, res int32, flags uint32) {
+	c := linux.IOURingCQE{UserData: data, Res: res, Flags: flags}
+	r.cqMu.Lock()
+	if len(r.overflow) > 0 || !r.put(&c) {
+		r.overflow = append(r.overflow, c)
+		r.setSQFlag(linux.IORING_SQ_CQ_OVERFLOW, true)
+	}
+	r.cqMu.Unlock()
+	r.total.Add(1)
+	r.pending.Add(1)
+}
+
+// tryPost is post without room behind the ring: false if it is full.
+func (r *Ring) tryPost(data uint64, res int32, flags uint32) bool {
+	c := linux.IOURingCQE{UserData: data, Res: res, Flags: flags}
+	r.cqMu.Lock()
+	ok := len(r.overflow) == 0 && r.put(&c)
+	r.cqMu.Unlock()
+	if ok {
+		r.total.Add(1)
+		r.pending.Add(1)
+	}
+	return ok
+}
+
+// put fills the next entry; false if the ring is full. cqMu is held.
+func (r *Ring) put(c *linux.IOURingCQE) bool {
+	// The program writes the head: one that makes no sense means a full ring.
+	if r.cqTail-r.mem.load(offCQHead) >= r.cqEntries {
+		return false
+	}
+	r.mem.setCQE(r.cqTail&(r.cqEntries-1), c)
+	r.cqTail++
+	r.postedTail.Store(r.cqTail)
+	r.mem.store(offCQTail, r.cqTail)
+	return true
+}
+
+// flushOverflow moves completions that found the ring full into it.
+func (r *Ring) flushOverflow() {
+	r.cqMu.Lock()
+	n := 0
+	for n < len(r.overflow) && r.put(&r.overflow[n]) {
+		n++
+	}
+	r.overflow = r.overflow[n:]
+	if len(r.overflow) == 0 {
+		r.overflow = nil
+		r.setSQFlag(linux.IORING_SQ_CQ_OVERFLOW, false)
+	}
+	r.cqMu.Unlock()
+	r.pending.Add(uint32(n))
+}
+
+// setSQFlag sets or clears a bit that the program reads.
+func (r *Ring) setSQFlag(bit uint32, on bool) {
+	if p := r.mem.word(offSQFlags); on {
+		atomic.OrUint32(p, bit)
+	} else {
+		atomic.AndUint32(p, ^bit)
+	}
+}
+
+func (r *Ring) overflown() bool { return r.mem.load(offSQFlags)&linux.IORING_SQ_CQ_OVERFLOW != 0 }
+
+// available is how many completions the program has not taken.
+func (r *Ring) available() uint32 {
+	return min(r.postedTail.Load()-r.mem.load(offCQHead), r.cqEntries)
+}
+
+// signal tells those who wait of completions that came since the last time. No
+// lock is held.
+func (r *Ring) signal(async bool) {
+	if r.pending.Load() == 0 || r.pending.Swap(0) == 0 {
+		return
+	}
+	r.readyMu.Lock()
+	wake := r.waiters > 0 && (r.available() >= r.want || r.overflown())
+	r.readyMu.Unlock()
+	if wake {
+		r.cqWait.Notify(wait.In)
+	}
+	r.announce(async)
+}
+
+// announce tells pollers and the eventfd; async: the completion did not come while
+// its request was submitted.
+func (r *Ring) announce(async bool) {
+	if !r.pollers.Empty() {
+		r.pollers.Notify(wait.Readable)
+	}
+	ev := r.eventfd.Load().(eventTarget)
+	if ev.file == nil || ev.async && !async || r.mem.load(offCQFlags)&linux.IORING_CQ_EVENTFD_DISABLED != 0 {
+		return
+	}
+	r.mu.Lock()
+	if ev = r.eventfd.Load().(eventTarget); ev.file != nil {
+		ev.file.Retain()
+	}
+	r.mu.Unlock()
+	if ev.file == nil {
+		return
+	}
+	one := [8]byte{1}
+	b := mm.KernelBuf(one[:])
+	ev.file.WriteOpts(nil, &b, -1, vfs.IO{NoWait: true}) //nolint:errcheck // a full counter is readable already
+	ev.file.Release()
+}
