@@ -59,11 +59,10 @@ func (s *packetSocket) NotifyEvent(mask waiter.EventMask) { s.Notify(wait.Events
 // sizeLL is struct sockaddr_ll.
 const sizeLL = 20
 
+// parseLL does not look at the family: that of a packet's receiver need not be
+// there.
 func parseLL(b []byte) (tcpip.FullAddress, error) {
-	if len(b) < sizeLL-8 {
-		return tcpip.FullAddress{}, unix.EINVAL
-	}
-	if binary.LittleEndian.Uint16(b) != unix.AF_PACKET {
+	if len(b) < sizeLL {
 		return tcpip.FullAddress{}, unix.EINVAL
 	}
 	a := tcpip.FullAddress{
@@ -94,7 +93,7 @@ func appendLL(b []byte, index int, proto uint16, kind uint8, mac string) []byte 
 }
 
 func (s *packetSocket) Bind(c *socket.Caller, b []byte) error {
-	if len(b) < sizeLL {
+	if len(b) >= 2 && binary.LittleEndian.Uint16(b) != unix.AF_PACKET {
 		return unix.EINVAL
 	}
 	a, err := parseLL(b)
