@@ -48,14 +48,14 @@ const procps = `
 PATH=$PATH:/usr/sbin
 sleep 100 & p=$!
 ps -o comm= -p $p; ps -o ppid= -p $p | grep -qw $$ && echo child
-ps aux | awk 'NR == 1 { print } $2 == '$p' { print $1, $NF }'
+ps aux | awk 'NR == 1 { $1 = $1; print } $2 == '$p' { print $1, $NF }'
 ps -eo pid,stat,tty,args | awk '$1 == '$p' { print substr($2, 1, 1), $4, $5 }'
 ps -eLo pid,lwp,comm | awk '$1 == '$p' { print $1 == $2, $3 }'
 pgrep -P $$ -x sleep | wc -l
 top -b -n 2 -d 0.2 -p $p | awk '/^ *'$p' / { print $NF }'
 top -b -n 1 | head -5 | sed 's/[0-9.,:+]*[0-9]/N/g; s/ [a-z ]*up .*//; s/  */ /g'
 free -m | awk '{ print $1, NF }'
-free -b | awk '/Mem:/ { print ($2 > 1e8), ($2 >= $3 + $4), ($7 > 0) }'
+free -b | awk '/Mem:/ { print ($2 > 1e8), ($2 >= $3), ($7 > 0) }'
 vmstat 1 2 | wc -l; vmstat -s | grep -c 'K total memory\|boot time'
 uptime -p >/dev/null && echo uptime; [ $(nproc) -ge 1 ] && echo nproc
 pkill -P $$ -x sleep; wait $p; echo $?

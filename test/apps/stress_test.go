@@ -1,8 +1,9 @@
 package apps
 
 import (
-	"fmt"
+	"bytes"
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -13,7 +14,10 @@ import (
 // stressors are those of stress-ng that must pass.
 var stressors = []string{"cpu", "vm", "mmap", "fork", "pipe", "futex", "signal", "timer", "epoll", "sock"}
 
-var stressFailure = regexp.MustCompile(`(?m)^stress-ng: (fail|error): .*$`)
+var (
+	stressFailure = regexp.MustCompile(`(?m)^stress-ng: (fail|error): .*$`)
+	stressMetric  = regexp.MustCompile(`(?m)^stress-ng: metrc: .*\d$`)
+)
 
 // TestStress runs stress-ng, two workers of each stressor, which check what they
 // get. With full loads each has a guest and half a minute; else all share one.
@@ -23,31 +27,30 @@ func TestStress(t *testing.T) {
 	if _, err := os.Stat(program); err != nil {
 		missing(t, program)
 	}
-	run := func(t *testing.T, seconds int, names ...string) {
-		argv := []string{program, "--temp-path", "/tmp", "--verify", "--metrics-brief", "--timeout", fmt.Sprint(seconds)}
-		if len(names) == 1 {
-			argv = append(argv, "--"+names[0], "2")
-		} else {
-			list := ""
-			for _, n := range names {
-				list += "," + n
-			}
-			argv = append(argv, "--sequential", "2", "--with", list[1:])
-		}
-		r := target.Run(t, target.Machine{CPUs: 2, Memory: 512}, time.Duration(len(names)*(seconds*2+30))*time.Second, "", nil, argv...)
+	run := func(t *testing.T, limit time.Duration, args ...string) {
+		argv := append([]string{program, "--temp-path", "/tmp", "--metrics-brief", "--verify"}, args...)
+		r := target.Run(t, target.Machine{CPUs: 2, Memory: 512}, limit, "", nil, argv...)
 		out := append(r.Stdout, r.Stderr...)
-		if r.Trouble != "" || r.Status != 0 || stressFailure.Match(out) {
+		if r.Trouble != "" || r.Status != 0 || stressFailure.Match(out) || !bytes.Contains(out, []byte("successful run completed")) {
 			t.Errorf("status %d %s\n%s", r.Status, r.Trouble, out)
 		}
-		for _, line := range regexp.MustCompile(`(?m)^stress-ng: metrc: .*\d$`).FindAll(out, -1) {
+		for _, line := range stressMetric.FindAll(out, -1) {
 			t.Logf("%s", line)
 		}
 	}
 	if !full {
-		run(t, 1, stressors...)
+		jobs := "run sequential\ntimeout 1\n"
+		for _, name := range stressors {
+			jobs += name + " 2\n"
+		}
+		file := filepath.Join(t.TempDir(), "jobs")
+		if err := os.WriteFile(file, []byte(jobs), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		run(t, limit, "--job", file)
 		return
 	}
 	for _, name := range stressors {
-		t.Run(name, func(t *testing.T) { run(t, 30, name) })
+		t.Run(name, func(t *testing.T) { run(t, limit, "--"+name, "2", "--timeout", "30") })
 	}
 }

@@ -25,6 +25,7 @@ conf one
 nginx -c $d/nginx.conf -e $d/error.log || exit 1
 master=$(cat pid)
 workers() { pgrep -P $master | sort -n | tr '\n' ' '; }
+n=0; until [ $(workers | wc -w) = 2 ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done
 echo $(workers | wc -w) workers
 ask $u/version $u/sub/ $u/proxy/abc; ask -o /dev/null -w '%{http_code}\n' $u/none
 ask $u/big | cmp - www/big && echo same; ask --compressed $u/big | cmp - www/big && echo same when compressed
