@@ -102,6 +102,7 @@ type AreaInfo struct {
 	Resident   uint64 // bytes in memory, for smaps; 0 from Areas, see Residency
 	Locked     bool
 	Grows      bool
+	DontDump   bool // MADV_DONTDUMP
 }
 
 // A Key identifies a futex across the threads, and for shared memory across the
@@ -310,6 +311,7 @@ func (as *AddressSpace) Areas(yield func(AreaInfo) bool) {
 		i := AreaInfo{
 			Start: a.start, End: a.end, Prot: a.prot, Shared: a.flags&shared != 0,
 			File: a.file, Name: a.name, Locked: a.flags&locked != 0, Grows: a.flags&growsDown != 0,
+			DontDump: a.flags&dontDump != 0,
 		}
 		if a.cache != nil {
 			i.Offset = a.offset

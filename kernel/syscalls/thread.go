@@ -272,7 +272,7 @@ func sysWaitid(t *task.Thread, a *Args) (uint64, error) {
 	if r.PID != 0 {
 		status := int32(r.Status >> 8)
 		switch r.Code {
-		case linux.CLD_KILLED:
+		case linux.CLD_KILLED, linux.CLD_DUMPED:
 			status = int32(r.Status & 0x7f)
 		case linux.CLD_CONTINUED:
 			status = int32(unix.SIGCONT)

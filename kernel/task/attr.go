@@ -121,6 +121,9 @@ func (p *Process) Dumpable() int { return int(p.dumpable.Load()) }
 // SetDumpable sets it to 0 or 1.
 func (p *Process) SetDumpable(v int) { p.dumpable.Store(int32(v)) }
 
+// CoreFilter is /proc/PID/coredump_filter: which areas are in a core file.
+func (p *Process) CoreFilter() uint32 { return p.coreFilter.Load() }
+
 // Subreaper is prctl(2)'s PR_GET_CHILD_SUBREAPER.
 func (p *Process) Subreaper() bool { return p.subreaper.Load() }
 

@@ -199,6 +199,7 @@ func (p *Process) fork(c *Thread, flags uint64) *Process {
 	n.limits.copy(&p.limits)
 	n.dumpable.Store(p.dumpable.Load())
 	n.oomScoreAdj.Store(p.oomScoreAdj.Load())
+	n.coreFilter.Store(p.coreFilter.Load())
 	n.subreaper.Store(false)
 	return n
 }

@@ -49,6 +49,9 @@ func (t *Thread) die(info *linux.SigInfo) {
 		}
 		trace.Line(string(b))
 	}
+	if coreSet.Has(sig) && t.dumpCore(info, e) {
+		return
+	}
 	t.Proc.end(sig, e)
 }
 

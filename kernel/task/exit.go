@@ -48,6 +48,9 @@ func (p *Process) end(status int, info *ExitInfo) {
 // exit is the last that a thread does.
 func (t *Thread) exit() {
 	p := t.Proc
+	if p.exiting.Load() {
+		t.joinDump()
+	}
 	if tr := tracer.Load(); tr != nil {
 		tr.exit(t, t.endStatus())
 	}
@@ -87,6 +90,9 @@ func (t *Thread) exit() {
 	last := len(p.threads) == 0
 	delete(tab.tasks, t.TID)
 	t.setState(stateDead)
+	if p.dump != nil {
+		p.dump.by.Wake() // which waits for this thread
+	}
 	ended := t.leaveTracees()
 	tracer := t.endTraced()
 	if last {

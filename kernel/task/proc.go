@@ -28,6 +28,8 @@ func ProcConfig(commandLine string, terminal bool) procfs.Config {
 		SetHostname:   func(s string) error { SetHostname(s); return nil },
 		Domainname:    Domainname,
 		SetDomainname: func(s string) error { SetDomainname(s); return nil },
+		CorePattern:   CorePattern, SetCorePattern: SetCorePattern,
+		CoreUsesPID: CoreUsesPID, SetCoreUsesPID: SetCoreUsesPID,
 	}
 }
 
@@ -134,8 +136,10 @@ func (v procProcess) Limits() (l [16]procfs.Limit) {
 	return l
 }
 
-func (v procProcess) OOMScoreAdj() int     { return int(v.p.oomScoreAdj.Load()) }
-func (v procProcess) SetOOMScoreAdj(n int) { v.p.oomScoreAdj.Store(int32(n)) }
+func (v procProcess) CoreFilter() uint32     { return v.p.CoreFilter() }
+func (v procProcess) SetCoreFilter(n uint32) { v.p.coreFilter.Store(n) }
+func (v procProcess) OOMScoreAdj() int       { return int(v.p.oomScoreAdj.Load()) }
+func (v procProcess) SetOOMScoreAdj(n int)   { v.p.oomScoreAdj.Store(int32(n)) }
 
 // ProcThread is the thread as procfs sees it.
 func (t *Thread) ProcThread() procfs.Thread { return procThread{t} }

@@ -73,6 +73,7 @@ type Thread struct {
 	state      atomic.Uint32
 
 	vforkDone  atomic.Pointer[wait.Sleeper] // the parent that waits for exec or exit
+	inDump     bool                         // the thread waits for the core file; guarded by Process.mu
 	exitStatus int                          // status of exit(2), in wait(2)'s encoding
 }
 
@@ -111,6 +112,7 @@ type Process struct {
 	status      int // wait status, once exiting is set or the leader has ended
 	exitInfo    *ExitInfo
 	aloneWaiter *Thread // execve waits until it is the only thread
+	dump        *coreDump
 
 	table       *Table   // whose mu guards the fields up to the next blank line
 	parent      *Process // through setParent
@@ -133,8 +135,9 @@ type Process struct {
 	oomKilled   atomic.Bool
 	dumpable    atomic.Int32
 	oomScoreAdj atomic.Int32
-	parentDeath atomic.Int32 // prctl(2), PR_SET_PDEATHSIG
-	subreaper   atomic.Bool  // prctl(2), PR_SET_CHILD_SUBREAPER
+	parentDeath atomic.Int32  // prctl(2), PR_SET_PDEATHSIG
+	coreFilter  atomic.Uint32 // /proc/PID/coredump_filter
+	subreaper   atomic.Bool   // prctl(2), PR_SET_CHILD_SUBREAPER
 	membarrier  atomic.Uint32
 	personality atomic.Uint32
 
@@ -148,6 +151,7 @@ type Process struct {
 func newProcess(tab *Table) *Process {
 	p := &Process{table: tab, done: make(chan struct{}), startTime: cpu.Nanotime()}
 	p.dumpable.Store(1)
+	p.coreFilter.Store(linux.DumpDefault)
 	return p
 }
 

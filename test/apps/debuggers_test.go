@@ -115,6 +115,9 @@ kill $q; while busybox grep -q TracerPid:.[1-9] /proc/$p/status; do busybox slee
 			machine: two, flags: append(with("strace"), flags...), normal: steady},
 		{name: "gdb", argv: gdb("one", gdbOneProcess), machine: two, flags: flags, normal: steady},
 		{name: "gdb-child", argv: gdb("child", gdbChild), machine: two, flags: flags, normal: steady},
+		{name: "gdb-core", argv: []string{"/usr/bin/busybox", "sh", "-c", `cd $(busybox mktemp -d); ulimit -c unlimited; ` + program + ` x; echo status $?
+gdb -q -batch -nx -ex 'set debug-file-directory /none' -ex 'set debuginfod enabled off' -ex 'core-file core' -ex bt -ex 'print $_siginfo.si_signo' -ex 'print counter' -ex 'x/i $pc' -ex 'info registers mxcsr' ` + program},
+			machine: two, flags: append(with("gdb"), flags...), normal: steady},
 		{name: "gdb-crash", argv: gdb("crash", gdbCrash), machine: two, flags: flags, normal: steady},
 	} {
 		t.Run(a.name, func(t *testing.T) { a.run(t) })

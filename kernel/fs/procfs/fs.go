@@ -22,6 +22,11 @@ type Config struct {
 	Domainname    func() string      // nil: "(none)"
 	SetDomainname func(string) error
 
+	CorePattern    func() string // nil: there are no core files
+	SetCorePattern func(string) error
+	CoreUsesPID    func() bool
+	SetCoreUsesPID func(bool)
+
 	// CPUTimes returns how long a CPU has been idle, and busy with interrupts, in
 	// ns since the boot; nil if nobody counts, and then the idle time is what the
 	// threads have not used, in equal parts.

@@ -207,6 +207,7 @@ func (w *tree) add() {
 		p.SetOOMScoreAdj(v)
 		return nil
 	}
+	w.addCoreFilter()
 	w.file("oom_score", 0o444, func(b []byte) ([]byte, error) { return append(b, oomScore(p)...), nil })
 
 	mounts := func(form func([]byte, vfs.Path) []byte) func([]byte) ([]byte, error) {

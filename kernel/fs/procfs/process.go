@@ -67,6 +67,9 @@ type Process interface {
 	Auxv() []byte
 	// Limits returns the resource limits in the order of RLIMIT_*.
 	Limits() [16]Limit
+	// CoreFilter is coredump_filter.
+	CoreFilter() uint32
+	SetCoreFilter(uint32)
 	// OOMScoreAdj is oom_score_adj, -1000 to 1000.
 	OOMScoreAdj() int
 	SetOOMScoreAdj(int)

@@ -66,6 +66,8 @@ func (p fakeProcess) Limits() (l [16]Limit) {
 	l[unix.RLIMIT_NOFILE] = Limit{1024, 4096}
 	return l
 }
+func (p fakeProcess) CoreFilter() uint32   { return 0x33 }
+func (p fakeProcess) SetCoreFilter(uint32) {}
 func (p fakeProcess) OOMScoreAdj() int     { return p.adj }
 func (p fakeProcess) SetOOMScoreAdj(n int) { p.fake.adj = n }
 

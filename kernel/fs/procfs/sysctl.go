@@ -20,7 +20,6 @@ var sysctls = []struct{ path, value string }{
 	{"kernel/overflowuid", "65534"},
 	{"kernel/overflowgid", "65534"},
 	{"kernel/ngroups_max", "65536"},
-	{"kernel/core_pattern", "core"},
 	{"kernel/pty/max", "4096"},
 	{"kernel/shmmax", "18446744073692774399"},
 	{"kernel/shmall", "18446744073692774399"},
@@ -34,7 +33,6 @@ var sysctls = []struct{ path, value string }{
 	{"fs/mqueue/msgsize_max", "8192"},
 	{"fs/mqueue/msg_default", "10"},
 	{"fs/mqueue/msgsize_default", "8192"},
-	{"kernel/core_uses_pid", "0"},
 	{"kernel/randomize_va_space", "2"},
 	{"kernel/perf_event_paranoid", "4"},
 	{"kernel/kptr_restrict", "2"},
@@ -128,6 +126,7 @@ func (fs *FS) addSysctl(sys *vfs.StaticDir) {
 			return set(s[:min(len(s), 64)])
 		}))
 	}
+	fs.addCore(add)
 	name("kernel/hostname", fs.cfg.Hostname, fs.cfg.SetHostname)
 	domain := fs.cfg.Domainname
 	if domain == nil {
