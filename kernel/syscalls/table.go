@@ -17,6 +17,7 @@ var families = []*[]Row{
 	&pollRows,
 	&eventRows,
 	&uringRows,
+	&aioRows,
 	&inotifyRows,
 	&ioctlRows,
 	&socketRows,

@@ -15,10 +15,10 @@ import (
 func init() {
 	uring.Ops[linux.IORING_OP_SEND] = &uring.Op{Name: "SEND", File: true, IOPrio: true, Poll: pollWrite, Prep: prepSend, Run: ringSend}
 	uring.Ops[linux.IORING_OP_RECV] = &uring.Op{Name: "RECV", File: true, IOPrio: true, Poll: pollRead, Select: true, Prep: prepRecv, Run: ringRecv}
-	uring.Ops[linux.IORING_OP_SENDMSG] = &uring.Op{Name: "SENDMSG", File: true, IOPrio: true, Poll: pollWrite, Prep: prepMsg, Run: ringSendmsg}
-	uring.Ops[linux.IORING_OP_RECVMSG] = &uring.Op{Name: "RECVMSG", File: true, IOPrio: true, Poll: pollRead, Select: true, Prep: prepMsg, Run: ringRecvmsg}
+	uring.Ops[linux.IORING_OP_SENDMSG] = &uring.Op{Name: "SENDMSG", File: true, IOPrio: true, Poll: pollWrite, Prep: prepMsg, Take: takeMsg, Run: ringSendmsg}
+	uring.Ops[linux.IORING_OP_RECVMSG] = &uring.Op{Name: "RECVMSG", File: true, IOPrio: true, Poll: pollRead, Select: true, Prep: prepMsg, Take: takeMsg, Run: ringRecvmsg}
 	uring.Ops[linux.IORING_OP_ACCEPT] = &uring.Op{Name: "ACCEPT", File: true, IOPrio: true, Poll: pollRead, Exclusive: true, Prep: prepAccept, Run: ringAccept}
-	uring.Ops[linux.IORING_OP_CONNECT] = &uring.Op{Name: "CONNECT", File: true, Poll: pollWrite, Prep: prepConnect, Run: ringConnect}
+	uring.Ops[linux.IORING_OP_CONNECT] = &uring.Op{Name: "CONNECT", File: true, Poll: pollWrite, Prep: prepConnect, Take: takeConnect, Run: ringConnect}
 	onFile(linux.IORING_OP_SHUTDOWN, "SHUTDOWN", sysShutdown, func(q *uring.Request) (*Args, bool) {
 		return &Args{1: uint64(q.Len)}, q.Off == 0 && q.Addr == 0 && q.OpFlags == 0 && q.BufIndex == 0 && q.FileIndex == 0
 	})
@@ -166,6 +166,7 @@ func recvOnce(t *task.Thread, q *uring.Request, s socket.Socket) (int64, error) 
 
 // messageRequest is a struct msghdr with its vector, taken at submission.
 type messageRequest struct {
+	progress
 	h   [msghdrSize]byte
 	iov []mm.IOVec
 }
@@ -174,6 +175,10 @@ func prepMsg(q *uring.Request) error {
 	if q.IOPrio&^linux.IORING_RECVSEND_POLL_FIRST != 0 || q.Off != 0 || q.FileIndex != 0 || q.OpFlags&linux.MSG_CMSG_COMPAT != 0 {
 		return unix.EINVAL
 	}
+	return nil
+}
+
+func takeMsg(q *uring.Request) error {
 	t := q.Thread()
 	p := new(messageRequest)
 	o, err := header(t, q.Addr, &p.h)
@@ -185,8 +190,14 @@ func prepMsg(q *uring.Request) error {
 	if err := readIOVec(t, le.Uint64(p.h[msgIov:]), p.iov); err != nil {
 		return err
 	}
-	if q.Flags&linux.IOSQE_BUFFER_SELECT != 0 && len(p.iov) > 1 {
-		return unix.EINVAL
+	if q.Flags&linux.IOSQE_BUFFER_SELECT != 0 {
+		if len(p.iov) > 1 {
+			return unix.EINVAL
+		}
+		q.Len = 0 // the most that Memory returns
+		if len(p.iov) == 1 {
+			q.Len = uint32(p.iov[0].Len)
+		}
 	}
 	q.State = p
 	return nil
@@ -195,10 +206,8 @@ func prepMsg(q *uring.Request) error {
 // operand is the memory of the message.
 func (p *messageRequest) operand(t *task.Thread, q *uring.Request) *operand {
 	o := takeOperand(t)
-	if addr, n := q.Memory(); q.Chosen() {
-		if len(p.iov) == 1 && p.iov[0].Len != 0 {
-			n = min(n, uint32(p.iov[0].Len))
-		}
+	if q.Chosen() {
+		addr, n := q.Memory()
 		o.Buf = mm.UserBuf(t.MM, addr, int(n))
 	} else {
 		o.Buf = mm.UserIovec(t.MM, p.iov)
@@ -214,10 +223,10 @@ func ringSendmsg(t *task.Thread, q *uring.Request) (int64, error) {
 	p := q.State.(*messageRequest)
 	o := p.operand(t, q)
 	want := o.Len()
+	o.Skip(p.done)
 	n, err := sendHeader(t, q.File, s, &p.h, o, dontWait(q)|unix.MSG_NOSIGNAL)
 	o.free()
-	q.Short = q.OpFlags&unix.MSG_WAITALL != 0 && n < want
-	return int64(n), err
+	return transferred(q, &p.progress, want, n, err)
 }
 
 func ringRecvmsg(t *task.Thread, q *uring.Request) (int64, error) {
@@ -228,10 +237,14 @@ func ringRecvmsg(t *task.Thread, q *uring.Request) (int64, error) {
 	p := q.State.(*messageRequest)
 	o := p.operand(t, q)
 	want := o.Len()
+	o.Skip(p.done)
 	n, err := recvHeader(t, q.File, s, q.Addr, &p.h, o, dontWait(q))
 	o.free()
-	q.Short = q.OpFlags&unix.MSG_WAITALL != 0 && n < want
-	return int64(n), err
+	if n == 0 && err == nil || q.Chosen() {
+		q.Short = q.OpFlags&unix.MSG_WAITALL != 0 && p.done+n < want
+		return int64(p.done + n), err
+	}
+	return transferred(q, &p.progress, want, n, err)
 }
 
 func prepAccept(q *uring.Request) error {
@@ -269,6 +282,10 @@ func prepConnect(q *uring.Request) error {
 	if q.Len != 0 || q.BufIndex != 0 || q.OpFlags != 0 || q.FileIndex != 0 {
 		return unix.EINVAL
 	}
+	return nil
+}
+
+func takeConnect(q *uring.Request) error {
 	p := new(connectRequest)
 	var err error
 	p.addr, err = addressArg(q.Thread(), p.buf[:], q.Addr, q.Off)

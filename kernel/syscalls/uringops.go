@@ -22,17 +22,17 @@ const (
 )
 
 func init() {
-	rw := func(name string, poll wait.Events, prep func(*uring.Request) error, write bool) *uring.Op {
-		return &uring.Op{Name: name, File: true, Poll: poll, Select: !write, Worker: true, IOPrio: true, IOPoll: true, Prep: prep,
+	rw := func(name string, poll wait.Events, take func(*uring.Request) error, write bool) *uring.Op {
+		return &uring.Op{Name: name, File: true, Poll: poll, Select: !write, Worker: true, IOPrio: true, IOPoll: true, Prep: prepRW, Take: take,
 			Run: func(t *task.Thread, q *uring.Request) (int64, error) { return ringRW(t, q, write) }}
 	}
-	uring.Ops[linux.IORING_OP_READ] = rw("READ", pollRead, prepRW, false)
-	uring.Ops[linux.IORING_OP_WRITE] = rw("WRITE", pollWrite, prepRW, true)
-	uring.Ops[linux.IORING_OP_READV] = rw("READV", pollRead, prepVector, false)
-	uring.Ops[linux.IORING_OP_WRITEV] = rw("WRITEV", pollWrite, prepVector, true)
-	uring.Ops[linux.IORING_OP_READ_FIXED] = rw("READ_FIXED", pollRead, prepFixed, false)
+	uring.Ops[linux.IORING_OP_READ] = rw("READ", pollRead, nil, false)
+	uring.Ops[linux.IORING_OP_WRITE] = rw("WRITE", pollWrite, nil, true)
+	uring.Ops[linux.IORING_OP_READV] = rw("READV", pollRead, takeVector, false)
+	uring.Ops[linux.IORING_OP_WRITEV] = rw("WRITEV", pollWrite, takeVector, true)
+	uring.Ops[linux.IORING_OP_READ_FIXED] = rw("READ_FIXED", pollRead, (*uring.Request).CheckFixed, false)
 	uring.Ops[linux.IORING_OP_READ_FIXED].Select = false
-	uring.Ops[linux.IORING_OP_WRITE_FIXED] = rw("WRITE_FIXED", pollWrite, prepFixed, true)
+	uring.Ops[linux.IORING_OP_WRITE_FIXED] = rw("WRITE_FIXED", pollWrite, (*uring.Request).CheckFixed, true)
 
 	// Calls on a file.
 	onFile(linux.IORING_OP_FSYNC, "FSYNC", sysFsync, func(q *uring.Request) (*Args, bool) {
@@ -132,19 +132,9 @@ func prepRW(q *uring.Request) error {
 	return err
 }
 
-func prepFixed(q *uring.Request) error {
-	if err := prepRW(q); err != nil {
-		return err
-	}
-	return q.CheckFixed()
-}
-
-// prepVector takes the iovec array, which the program may change once the request
+// takeVector takes the iovec array, which the program may change once the request
 // is submitted.
-func prepVector(q *uring.Request) error {
-	if err := prepRW(q); err != nil {
-		return err
-	}
+func takeVector(q *uring.Request) error {
 	t := q.Thread()
 	if q.Len > linux.IOV_MAX {
 		return unix.EINVAL

@@ -50,9 +50,11 @@ func (r *Ring) cancelAll(match func(q *Request) bool) {
 		return true
 	})
 	var list []*Request
-	for q := r.inflight.head; q != nil; q = q.next {
-		if match(q) {
-			list = append(list, q)
+	for i := range r.parked {
+		for q := r.parked[i].head; q != nil; q = q.next {
+			if match(q) {
+				list = append(list, q)
+			}
 		}
 	}
 	for _, q := range list {
@@ -85,26 +87,25 @@ func asyncCancel(r *Ring, q *Request) {
 			return
 		}
 	}
+	buckets := r.parked
+	if q.OpFlags&(linux.IORING_ASYNC_CANCEL_ANY|linux.IORING_ASYNC_CANCEL_FD) == 0 && buckets != nil {
+		buckets = buckets[q.Addr%parkBuckets:][:1]
+	}
 	var list []*Request
-	for o := r.inflight.head; o != nil; o = o.next {
-		if o == q || o.state == stateEnded {
-			continue
-		}
-		switch {
-		case q.OpFlags&linux.IORING_ASYNC_CANCEL_ANY != 0:
-		case q.OpFlags&linux.IORING_ASYNC_CANCEL_FD != 0:
-			if o.File != q.File {
+	for i := range buckets {
+		for o := buckets[i].head; o != nil && (many || len(list) == 0); o = o.next {
+			switch {
+			case q.OpFlags&linux.IORING_ASYNC_CANCEL_ANY != 0:
+			case q.OpFlags&linux.IORING_ASYNC_CANCEL_FD != 0:
+				if o.File != q.File {
+					continue
+				}
+			case o.UserData != q.Addr:
 				continue
 			}
-		case o.UserData != q.Addr:
-			continue
-		}
-		switch o.state {
-		case stateArmed, statePolling, stateTimer, stateQueued, stateWorking:
-			list = append(list, o)
-		}
-		if !many && len(list) > 0 {
-			break
+			if o.state != stateLinked {
+				list = append(list, o)
+			}
 		}
 	}
 	if !many {

@@ -33,7 +33,8 @@ func prepPollAdd(q *Request) error {
 const eventMask = 0xffff // without the flags of epoll
 
 func startPoll(r *Ring, q *Request) {
-	q.state, q.recycle = statePolling, false
+	q.state = statePolling
+	r.park(q)
 	if Of(q.File) != nil {
 		q.poll.multi = false // its completions would be events for itself
 	}
@@ -78,7 +79,7 @@ func prepPollRemove(q *Request) error {
 
 // pollRemove ends a poll request, or changes it.
 func pollRemove(r *Ring, q *Request) {
-	for p := r.inflight.head; p != nil; p = p.next {
+	for p := r.bucket(q.Addr).head; p != nil; p = p.next {
 		if p.state != statePolling || p.UserData != q.Addr {
 			continue
 		}
@@ -88,7 +89,9 @@ func pollRemove(r *Ring, q *Request) {
 			return
 		}
 		if q.Len&linux.IORING_POLL_UPDATE_USER_DATA != 0 {
+			r.unpark(p)
 			p.UserData = q.Off
+			r.park(p)
 		}
 		if q.Len&linux.IORING_POLL_UPDATE_EVENTS != 0 {
 			queue := p.queue

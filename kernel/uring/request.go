@@ -26,9 +26,11 @@ type Op struct {
 	IOPrio    bool // the field means something
 	IOPoll    bool // possible with IORING_SETUP_IOPOLL
 	Quiet     bool // raises no signals
-	// Prep checks the submission, and takes from the program's memory what it may
-	// change after it.
+	// Prep checks the submission.
 	Prep func(q *Request) error
+	// Take reads from the program's memory what it may change once the request is
+	// submitted. What goes wrong is wrong with the request, not with the submission.
+	Take func(q *Request) error
 	// Run does the request on behalf of t. If q.Wait is not set, the error of
 	// what would block is EAGAIN or one of an interrupted call.
 	Run func(t *task.Thread, q *Request) (int64, error)
@@ -78,8 +80,10 @@ type Request struct {
 	user      *user
 	state     uint8
 	err       error // found at submission
+	late      error // of Take
 	skipLinks bool
-	recycle   bool
+	parked    bool     // in Ring.parked
+	kept      bool     // others may know it: it is not used again
 	link      *Request // the next of the chain
 	ltimeout  *Request // IORING_OP_LINK_TIMEOUT on this one
 	head      *Request // whose timeout this is
@@ -142,11 +146,42 @@ func (r *Ring) newRequest(u *user) *Request {
 	} else {
 		q = new(Request)
 	}
-	q.ring, q.user, q.recycle = r, u, true
+	q.ring, q.user = r, u
 	u.requests++
-	r.inflight.add(q)
 	r.started++
 	return q
+}
+
+// parkBuckets is into how many lists the requests that wait are sorted, by their
+// user data.
+const parkBuckets = 256
+
+// park makes a request that waits known to those who cancel.
+func (r *Ring) park(q *Request) {
+	q.kept = true
+	if q.parked {
+		return
+	}
+	if r.parked == nil {
+		r.parked = make([]requests, parkBuckets)
+	}
+	q.parked = true
+	r.bucket(q.UserData).add(q)
+}
+
+func (r *Ring) unpark(q *Request) {
+	if q.parked {
+		q.parked = false
+		r.bucket(q.UserData).remove(q)
+	}
+}
+
+// bucket is where requests with this user data are.
+func (r *Ring) bucket(data uint64) *requests {
+	if r.parked == nil {
+		return new(requests)
+	}
+	return &r.parked[data%parkBuckets]
 }
 
 // issue begins a request, or ends it if its submission was wrong. mu is held.
@@ -169,7 +204,9 @@ func (r *Ring) issue(q *Request) {
 			return
 		}
 	}
-	if q.op.start != nil {
+	if q.late != nil {
+		r.fail(q, q.late)
+	} else if q.op.start != nil {
 		q.op.start(r, q)
 	} else {
 		if q.Flags&linux.IOSQE_ASYNC != 0 && q.op.Worker && (q.op.Poll == 0 || q.File.Queue() == nil) {
@@ -262,7 +299,8 @@ func (q *Request) blocks(err error) bool {
 
 // arm puts the request into the queue of its file.
 func (r *Ring) arm(q *Request) {
-	q.state, q.recycle = stateArmed, false
+	q.state = stateArmed
+	r.park(q)
 	q.queue = q.File.Queue()
 	q.waiter = wait.Waiter{Mask: q.op.Poll | wait.Err | wait.Hup, Exclusive: q.op.Exclusive}
 	q.waiter.Notify = func(wait.Events) { q.waiter.Pass = !r.wake(q, wokenFile) }
@@ -436,7 +474,7 @@ func (r *Ring) complete(q *Request, res int32) {
 		q.ltimeout, l.head = nil, nil
 		r.endLinkTimeout(l)
 	}
-	if q.recycle {
+	if !q.kept {
 		*q = Request{next: r.free}
 		r.free = q
 	}
@@ -469,7 +507,7 @@ func (r *Ring) end(q *Request, res int32, skip bool) {
 	if !skip && !r.closed {
 		r.post(q.UserData, res, flags)
 	}
-	r.inflight.remove(q)
+	r.unpark(q)
 	r.ended++
 	q.user.requests--
 	if q.File != nil {

@@ -72,6 +72,16 @@ func (r *Ring) take(t *task.Thread, u *user, i uint32, c *chain) bool {
 	q := r.newRequest(u)
 	r.mem.sqe(i, &q.IOURingSQE)
 	q.err = r.check(t, q)
+	if q.err == nil && q.Opcode == linux.IORING_OP_LINK_TIMEOUT && (c.head == nil || c.tail.Opcode == linux.IORING_OP_LINK_TIMEOUT) {
+		q.err = unix.EINVAL // there is nothing that it could be for
+	}
+	if q.err == nil && q.op.Take != nil {
+		if err := q.op.Take(q); c.head == nil {
+			q.late = err
+		} else {
+			q.err = err
+		}
+	}
 	ok := q.err == nil
 	if c.head == nil {
 		*c = chain{head: q, tail: q, first: first}

@@ -24,7 +24,7 @@ const maxSeconds = 1<<63/1_000_000_000 - 1
 
 func init() {
 	Ops[linux.IORING_OP_TIMEOUT] = &Op{Name: "TIMEOUT", Prep: func(q *Request) error { return prepTimeout(q, false) }, start: startTimeout}
-	Ops[linux.IORING_OP_LINK_TIMEOUT] = &Op{Name: "LINK_TIMEOUT", Prep: func(q *Request) error { return prepTimeout(q, true) }, start: strayLinkTimeout}
+	Ops[linux.IORING_OP_LINK_TIMEOUT] = &Op{Name: "LINK_TIMEOUT", Prep: func(q *Request) error { return prepTimeout(q, true) }, start: func(r *Ring, q *Request) { r.fail(q, unix.EINVAL) }}
 	Ops[linux.IORING_OP_TIMEOUT_REMOVE] = &Op{Name: "TIMEOUT_REMOVE", Prep: prepTimeoutRemove, start: timeoutRemove}
 }
 
@@ -80,7 +80,7 @@ func (o *timeout) at() int64 {
 
 // set starts the timer of q.
 func (r *Ring) setTimer(q *Request) {
-	q.recycle = false
+	r.park(q)
 	q.timer.timer.Start(q.timer.at(), func() { r.wake(q, wokenTimer) })
 }
 
@@ -124,9 +124,6 @@ func (r *Ring) checkTimeouts() {
 	}
 }
 
-// strayLinkTimeout is one that follows no request.
-func strayLinkTimeout(r *Ring, q *Request) { r.fail(q, unix.EINVAL) }
-
 // startLinkTimeout starts the timer of a request whose head is on its way.
 func (r *Ring) startLinkTimeout(l *Request) {
 	l.state = stateLinked
@@ -152,7 +149,7 @@ func (r *Ring) linkTimeUp(l *Request) {
 			res = -int32(unix.EALREADY)
 		}
 	}
-	r.end(l, res, false)
+	r.end(l, res, l.Flags&linux.IOSQE_CQE_SKIP_SUCCESS != 0) // not a failure
 }
 
 func prepTimeoutRemove(q *Request) error {
@@ -184,7 +181,7 @@ func timeoutRemove(r *Ring, q *Request) {
 	if q.OpFlags&linux.IORING_LINK_TIMEOUT_UPDATE != 0 {
 		want = stateLinked
 	}
-	for o := r.inflight.head; o != nil; o = o.next {
+	for o := r.bucket(q.Addr).head; o != nil; o = o.next {
 		if o.state != want || o.UserData != q.Addr {
 			continue
 		}

@@ -65,8 +65,8 @@ type Ring struct {
 
 	mu       sync.Mutex // guards what follows
 	sqHead   uint32
-	users    []*user  // whose requests there are
-	inflight requests // all that have begun and not ended
+	users    []*user    // whose requests there are
+	parked   []requests // that wait; see park
 	free     *Request
 	todo     []*Request // to be issued before mu is released
 	deferred []*deferredRequest
@@ -203,6 +203,10 @@ func (r *Ring) CheckMmap(off, n uint64) error {
 	}
 	return nil
 }
+
+// NotPassable marks a file that SCM_RIGHTS does not take: a ring that is reached
+// through a socket that it has itself would never end.
+func (*Ring) NotPassable() {}
 
 // Mmap implements vfs.FileImpl.
 func (r *Ring) Mmap(*vfs.File) (*mm.Cache, error) { return r.mem.cache, nil }

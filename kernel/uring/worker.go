@@ -6,7 +6,7 @@ const maxWorkers = 256
 // punt gives a request to a worker. mu is held.
 func (r *Ring) punt(q *Request) {
 	q.disarm()
-	q.recycle = false
+	r.park(q)
 	if r.workers >= maxWorkers {
 		q.state = stateQueued
 		r.waiting = append(r.waiting, q)

@@ -81,7 +81,6 @@ var sysctls = []struct{ path, value string }{
 	{"fs/protected_regular", "0"},
 	{"fs/mount-max", "100000"},
 	{"fs/aio-max-nr", "65536"},
-	{"fs/aio-nr", "0"},
 	{"fs/epoll/max_user_watches", "1048576"},
 	{"net/core/somaxconn", "4096"},
 }
@@ -133,6 +132,26 @@ func (fs *FS) addSysctl(sys *vfs.StaticDir) {
 		domain = func() string { return "(none)" }
 	}
 	name("kernel/domainname", domain, fs.cfg.SetDomainname)
+	for _, x := range added {
+		name(x.path, x.get, x.set)
+	}
+}
+
+// added are the settings of packages above this one.
+var added []struct {
+	path string
+	get  func() string
+	set  func(string) error
+}
+
+// AddSysctl adds a setting at a path below /proc/sys; set is nil if it cannot be
+// changed. It is for init functions.
+func AddSysctl(path string, get func() string, set func(string) error) {
+	added = append(added, struct {
+		path string
+		get  func() string
+		set  func(string) error
+	}{path, get, set})
 }
 
 // threadsMax is how many threads the memory allows for: one takes about 16 KiB

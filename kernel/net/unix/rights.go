@@ -42,6 +42,9 @@ func takeRights(c *socket.Caller, m *socket.Message, data []byte) error {
 			return fail(err)
 		}
 		files = append(files, f)
+		if _, no := f.Impl().(interface{ NotPassable() }); no {
+			return fail(unix.EINVAL)
+		}
 	}
 	inflight.mu.Lock()
 	defer inflight.mu.Unlock()
