@@ -41,6 +41,22 @@ haproxy             /usr/sbin/haproxy
 python3-flask       /usr/lib/python3/dist-packages/flask
 nodejs              /usr/bin/node
 node-ws             /usr/share/nodejs/ws
+npm                 /usr/bin/npm
+git                 /usr/bin/git
+make                /usr/bin/make
+procps              /usr/bin/pgrep
+stress-ng           /usr/bin/stress-ng
+openjdk-17-jdk-headless /usr/bin/javac
+ruby                /usr/bin/ruby
+puma                /usr/bin/puma
+ruby-rack           /usr/share/doc/ruby-rack
+ruby-webrick        /usr/share/doc/ruby-webrick
+php-cli             /usr/bin/php
+erlang-base         /usr/bin/erlc
+elixir              /usr/bin/elixir
+mono-mcs            /usr/bin/mcs
+libunwind8          /usr/lib/x86_64-linux-gnu/libunwind.so.8
+postgresql-15       /usr/lib/postgresql/15/bin/postgres
 '
 
 [ "$(uname -m)" = x86_64 ] || { echo "test/setup.sh: the guest tests need an x86-64 machine" >&2; exit 1; }
