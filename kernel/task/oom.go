@@ -12,9 +12,9 @@ import (
 	"gosv/kernel/trace"
 )
 
-// oomPatience is how long the end of a killed process is waited for. Its threads
-// may be stuck where whoever asks for memory holds a lock.
-const oomPatience = 3 * time.Second
+// oomPatience is how long memory is waited for after a process was killed. It is long because a machine can be slow; it
+// ends because the process's threads may be stuck where whoever asks for memory holds a lock.
+const oomPatience = 30 * time.Second
 
 func init() { mm.SetKiller(Tasks.killForMemory) }
 
@@ -26,11 +26,12 @@ var oomMu sync.Mutex
 // asking, and waits for its end. It reports whether asking should try
 // again; false if the process that asks is the one to go, and when no other went.
 func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
-	oomMu.Lock()
-	defer oomMu.Unlock()
-	if frame.Plenty() {
-		return true // somebody went while we waited
+	if !oomMu.TryLock() {
+		oomMu.Lock()
+		oomMu.Unlock()
+		return true // somebody went meanwhile
 	}
+	defer oomMu.Unlock()
 	victim, asker := tab.worst(asking)
 	if victim == nil || victim.uses(asking) {
 		return false
@@ -40,12 +41,19 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
 		return false
 	}
-	select {
-	case <-victim.done:
-		return true
-	case <-time.After(oomPatience):
-		return false
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(oomPatience); time.Now().Before(end); {
+		select {
+		case <-victim.done:
+			return true
+		case <-tick.C:
+			if frame.Plenty() {
+				return true
+			}
+		}
 	}
+	return false
 }
 
 // worst is the living process that killing pays most: the one with the most memory, as

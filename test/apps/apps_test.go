@@ -268,7 +268,7 @@ while [ $(awk '/^MemFree/ {print $2}' /proc/meminfo) -gt 110000 ]; do sleep 0.1;
 python3 -c 'l = [bytearray(1 << 20) for i in range(120)]; print("second done")'
 wait $first; echo "first $?"
 (echo 1000 > /proc/self/oom_score_adj; exec sleep 40) & third=$!
-sleep 0.5
+while ! grep -q 1000 /proc/$third/oom_score_adj; do sleep 0.1; done
 python3 -c 'l = [bytearray(1 << 20) for i in range(300)]; print("too much")'; echo "fourth $?"
 wait $third; echo "third $?"
 `
