@@ -45,8 +45,6 @@ var missingRows = []Row{
 	{AMD64: 248, ARM64: 217, Name: "add_key", Level: None, Note: "as Linux built without key retention"},
 	{AMD64: 249, ARM64: 218, Name: "request_key", Level: None, Note: "as Linux built without key retention"},
 	{AMD64: 250, ARM64: 219, Name: "keyctl", Level: None, Note: "as Linux built without key retention"},
-	{AMD64: 251, ARM64: 30, Name: "ioprio_set", Level: None, Note: "I/O has no priorities"},
-	{AMD64: 252, ARM64: 31, Name: "ioprio_get", Level: None, Note: "I/O has no priorities"},
 	{AMD64: 256, ARM64: 238, Name: "migrate_pages", Level: None, Note: "as Linux built without NUMA"},
 	{AMD64: 279, ARM64: 239, Name: "move_pages", Level: None, Note: "as Linux built without NUMA"},
 	{AMD64: 298, ARM64: 241, Name: "perf_event_open", Level: None, Note: "no performance counters for programs"},

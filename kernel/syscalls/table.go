@@ -33,6 +33,7 @@ var families = []*[]Row{
 	&futexRows,
 	&timeRows,
 	&schedRows,
+	&ioprioRows,
 	&idRows,
 	&limitRows,
 	&miscRows,

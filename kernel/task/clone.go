@@ -161,6 +161,7 @@ func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
 	}
 	c.nice.Store(t.nice.Load())
 	c.timerSlack.Store(t.timerSlack.Load())
+	c.ioPriority.Store(t.ioPriority.Load())
 	c.policy.Store(t.policy.Load())
 	c.sig.mask = t.sig.mask
 	if t.work.Load()&workMask != 0 {

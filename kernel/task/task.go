@@ -65,6 +65,7 @@ type Thread struct {
 	nice       atomic.Int32
 	policy     atomic.Uint64 // scheduling policy, and the priority above bit 32
 	timerSlack atomic.Uint64
+	ioPriority atomic.Uint32
 	switches   atomic.Uint64 // how often the thread blocked
 	Operand    any           // package syscalls' memory operand, while it is not in use
 	Acting     *Acting       // of a Proxy

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 // jump restores the stack pointer, the flags and the instruction pointer with
 // one IRETQ, as .NET does after an exception.
@@ -80,9 +81,33 @@ static void packet(void)
 	close(s);
 }
 
+// ioprio is ioprio_set(2): databases and backups set it.
+static void ioprio(void)
+{
+	enum { process = 1, group = 2, user = 3, rt = 1 << 13, be = 2 << 13, idle = 3 << 13 };
+#define SET(which, who, p) syscall(SYS_ioprio_set, which, who, p)
+#define GET(which, who) syscall(SYS_ioprio_get, which, who)
+	EQ("ioprio_set", SET(process, 0, be | 6), 0);
+	EQ("ioprio_get", GET(process, 0), be | 6);
+	EQ("ioprio_get by ID", GET(process, getpid()), be | 6);
+	pid_t child = MUST(fork());
+	if (child == 0)
+		_exit(GET(process, 0) == (be | 6) && !SET(process, 0, idle) && GET(process, 0) == idle ? 0 : 1);
+	int status;
+	waitpid(child, &status, 0);
+	EQ("ioprio of a child", status, 0);
+	FAILS("ioprio_set of a class that is not", SET(process, 0, 4 << 13), EINVAL);
+	FAILS("ioprio_set of a level without class", SET(process, 0, 3), EINVAL);
+	FAILS("ioprio_set of nothing", SET(4, 0, be), EINVAL);
+	FAILS("ioprio_get of nothing", GET(0, 0), EINVAL);
+	FAILS("ioprio_get of no process", GET(process, 0x3ffffff), ESRCH);
+	EQ("ioprio unchanged", GET(process, 0), be | 6);
+}
+
 int main(void)
 {
 	iret();
+	ioprio();
 	packet();
 	done();
 }
