@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"gosv/kernel/cpu"
 )
 
 // Descriptor flags, and the flags of the two rings (sections 2.7.5 to 2.7.8).
@@ -218,8 +220,8 @@ func (q *Queue) Kick() bool {
 	}
 	old := q.kicked
 	q.kicked = q.availIdx
-	// A sequentially consistent store: the reads below come after it.
 	atomic.StoreUint32(q.avail, uint32(q.availFlag)|uint32(q.availIdx)<<16)
+	fence()
 	if q.eventIdx {
 		event := uint16(atomic.LoadUint32(q.availEvt))
 		if q.availIdx-event-1 >= q.availIdx-old {
@@ -303,8 +305,17 @@ func (q *Queue) UnmaskInterrupts() bool {
 	} else if q.availFlag != 0 {
 		q.setFlag(0)
 	}
+	fence()
 	return uint16(atomic.LoadUint32(q.used)>>16) != q.usedIdx
 }
+
+// fence makes loads behind it come after stores before it, as sections 2.7.7.1 and
+// 2.7.13.4.1 want: either the device sees the store, or the loads see what the
+// device has done. The atomic stores do so on a processor. QEMU's emulation of a
+// machine with one CPU makes plain stores of them, and leaves out fences, though
+// its devices run on another thread; the time stamp counter is read under a lock
+// there, which is a fence.
+func fence() { cpu.Nanotime() }
 
 func (q *Queue) setFlag(f uint16) {
 	q.availFlag = f
