@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -48,5 +50,72 @@ func TestRow(t *testing.T) {
 	row, _ = figure{name: "y", title: "T", unit: "ns", most: 2}.row(all)
 	if row != "| T | ns | – | – | – | 2 ns |  |\n" {
 		t.Errorf("%q", row)
+	}
+}
+
+func TestSections(t *testing.T) {
+	all := []*results{newResults(fake{}), newResults(fake{})}
+	net := table{"N", "Text. ", "net1", []figure{{name: "x", title: "T", unit: "1/s"}}}
+	if _, ok := net.section(all, map[string]string{"net2/redis": "today", "boots": "today"}); ok {
+		t.Error("a section of which nothing was measured")
+	}
+	all[0].begin("net1/redis")
+	all[0].add("x", 3)
+	all[0].note("broke")
+	text, ok := net.section(all, map[string]string{"net1/redis": "B", "net1/nginx": "A"})
+	want := "\n## N\n\nText. Measured on B.\n\n| what | unit | gosv | Linux | ratio | budget | |\n|---|---|--:|--:|--:|---|---|\n" +
+		"| T | 1/s | 3 | – | – |  |  |\n\nRuns that failed:\n\n- fake: broke\n"
+	if !ok || text != want {
+		t.Errorf("%q", text)
+	}
+	if got := section("# H\n\nhead\n"+text+"\n## M\n\nmethod\n", "N"); got != text {
+		t.Errorf("%q", got)
+	}
+	if got := section("# H\n", "N"); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestKept(t *testing.T) {
+	kernel, file := filepath.Join(t.TempDir(), "kernel"), filepath.Join(t.TempDir(), "results.json")
+	open := func() (*kept, []*results) {
+		all := []*results{newResults(fake{}), newResults(fake{})}
+		k, err := loadKept(file, kernel, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k, all
+	}
+	if err := os.WriteFile(kernel, []byte("one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	measure := func(step, name string, v float64, note string) {
+		k, all := open()
+		fresh := []*results{newResults(fake{}), newResults(fake{})}
+		fresh[0].begin(step)
+		fresh[0].add(name, v)
+		if note != "" {
+			fresh[0].note("%s", note)
+		}
+		k.take(all, fresh)
+		if err := k.save(all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	measure("a", "x", 1, "failed")
+	measure("b", "y", 2, "")
+	measure("a", "x", 3, "")
+	k, all := open()
+	if x, _ := all[0].median("x"); x != 3 || len(all[0].notes["a"]) != 0 || k.When["a"] == "" || k.When["b"] == "" {
+		t.Errorf("%+v %v", k, all[0])
+	}
+	if y, ok := all[0].median("y"); !ok || y != 2 {
+		t.Errorf("y is %v", y)
+	}
+	if err := os.WriteFile(kernel, []byte("two"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if k, all = open(); len(all[0].values) != 0 || len(k.When) != 0 {
+		t.Error("figures of another kernel")
 	}
 }

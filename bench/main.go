@@ -3,12 +3,15 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"gosv/host/accel"
@@ -16,11 +19,13 @@ import (
 
 // options are the flags.
 type options struct {
-	out   string        // document to write, none if empty
-	runs  int           // of each boot measurement
-	rows  int           // runs of the micro benchmark
-	net   int           // runs of the network loads
-	idle  time.Duration // how long to watch an idle guest
+	out   string         // document to write, none if empty
+	runs  int            // of each boot measurement
+	rows  int            // runs of the micro benchmark
+	net   int            // runs of the network loads
+	load  *regexp.Regexp // which of those
+	cpus  string         // of the machines under them, separated by commas
+	idle  time.Duration  // how long to watch an idle guest
 	accel accel.Kind
 	work  string // folder for what is built and downloaded
 	file  string // the kernel
@@ -30,7 +35,18 @@ type options struct {
 type results struct {
 	system system
 	values map[string][]float64 // medians are taken at the end
-	notes  []string
+	notes  map[string][]string  // what failed, by step
+	step   string               // the one that runs
+}
+
+func newResults(s system) *results {
+	return &results{system: s, values: map[string][]float64{}, notes: map[string][]string{}}
+}
+
+// begin says which step runs: what is noted belongs to it.
+func (r *results) begin(step string) {
+	r.step = step
+	r.notes[step] = nil
 }
 
 func (r *results) add(name string, v float64) { r.values[name] = append(r.values[name], v) }
@@ -38,8 +54,8 @@ func (r *results) add(name string, v float64) { r.values[name] = append(r.values
 func (r *results) note(format string, args ...any) {
 	n := r.system.name() + ": " + fmt.Sprintf(format, args...)
 	fmt.Fprintln(os.Stderr, n)
-	if !slices.Contains(r.notes, n) {
-		r.notes = append(r.notes, n)
+	if !slices.Contains(r.notes[r.step], n) {
+		r.notes[r.step] = append(r.notes[r.step], n)
 	}
 }
 
@@ -62,12 +78,19 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 5, "boots per figure")
 	flag.IntVar(&o.rows, "rows", 3, "runs of the micro benchmark")
 	flag.IntVar(&o.net, "net", 2, "runs of the network loads")
-	only := flag.String("only", "", "measure this step alone: boots, memory, costs, idle or net")
+	only := flag.String("only", "", "measure these steps alone: boots, memory, costs, idle, net; what was measured before of the same kernel stays")
+	load := flag.String("load", "", "regular expression for the network loads to measure: redis, nginx, iperf3")
+	flag.StringVar(&o.cpus, "cpus", "1,2", "CPUs of the machines under network load")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long to watch an idle guest")
 	flag.StringVar(&o.file, "kernel", "bin/gosv-kernel.elf", "the gosv kernel to measure")
 	flag.StringVar(&o.work, "work", "build/bench", "folder for programs, images and the Debian kernel")
 	flag.Parse()
-	if err := run(o, accel.Kind(*wish), *only); err != nil {
+	var err error
+	if o.load, err = regexp.Compile(*load); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: -load:", err)
+		os.Exit(2)
+	}
+	if err = run(o, accel.Kind(*wish), *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -97,31 +120,51 @@ func run(o options, wish accel.Kind, only string) error {
 	if err != nil {
 		return err
 	}
-	all := []*results{{system: gosv, values: map[string][]float64{}}, {system: linux, values: map[string][]float64{}}}
+	all := []*results{newResults(gosv), newResults(linux)}
 	if file := os.Getenv(netChild); file != "" {
 		return runNet(o, all, file)
 	}
-	start := time.Now()
+	kept, err := loadKept(filepath.Join(o.work, "results.json"), o.file, all)
+	if err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		name string
 		f    func(options, []*results)
 	}{
 		{"boots", measureBoots}, {"memory", measureMemory}, {"costs", measureCosts}, {"idle", measureIdle}, {"net", measureNet},
 	} {
-		if only != "" && only != step.name {
+		if only != "" && !slices.Contains(strings.Split(only, ","), step.name) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s\n", step.name)
-		step.f(o, all)
+		fresh := []*results{newResults(gosv), newResults(linux)}
+		for i, r := range fresh {
+			r.begin(step.name)
+			r.values["boot_microvm"] = all[i].values["boot_microvm"] // the search for the least memory looks at it
+		}
+		step.f(o, fresh)
+		kept.take(all, fresh)
 	}
 	for _, r := range all {
 		st, err := os.Stat(r.system.kernel())
 		if err != nil {
 			return err
 		}
-		r.add("kernel", float64(st.Size())/1e6)
+		r.values["kernel"] = []float64{float64(st.Size()) / 1e6}
 	}
-	text := document(o, all, time.Since(start))
+	if err := kept.save(all); err != nil {
+		return err
+	}
+	old := ""
+	if o.out != "" {
+		b, err := os.ReadFile(o.out)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		old = string(b)
+	}
+	text := document(o, all, kept.When, old)
 	fmt.Print(text)
 	if o.out == "" {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,14 +181,8 @@ func measureNet(o options, all []*results) {
 		for name, v := range got[i].Values {
 			r.values[name] = append(r.values[name], v...)
 		}
-		r.notes = append(r.notes, got[i].Notes...)
+		maps.Copy(r.notes, got[i].Notes)
 	}
-}
-
-// measured is what the program in the namespace writes, of each system.
-type measured struct {
-	Values map[string][]float64
-	Notes  []string
 }
 
 // runNet is this program in the namespace.
@@ -199,8 +194,18 @@ func runNet(o options, all []*results, file string) error {
 	}
 	for i := range o.net {
 		for _, cpus := range []int{1, 2} {
+			if !strings.Contains(o.cpus, strconv.Itoa(cpus)) {
+				continue
+			}
 			for _, s := range services {
+				if !o.load.MatchString(s.name) {
+					continue
+				}
 				for _, r := range all {
+					r.step = fmt.Sprintf("net%d/%s", cpus, s.name)
+					if i == 0 {
+						r.begin(r.step)
+					}
 					if err := serveAndMeasure(o, r, s, cpus); err != nil {
 						r.note("%s on %d CPUs, run %d: %v", s.name, cpus, i+1, err)
 					}

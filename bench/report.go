@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
-	"time"
 )
 
 // figure is a row of the tables.
@@ -17,11 +17,15 @@ type figure struct {
 	close       string  // what would close a missed budget
 }
 
-var tables = []struct {
+// table is a section of the document.
+type table struct {
 	title, text string
+	steps       string // which measure it, separated by spaces; parts of a step have its name and a slash before theirs
 	rows        []figure
-}{
-	{"Boot and size", "", []figure{
+}
+
+var tables = []table{
+	{"Boot and size", "", "boots memory idle", []figure{
 		{name: "boot_microvm", title: "start of QEMU to the first line of output, microvm", unit: "ms", share: 1.0 / 20,
 			close: "less code to translate before main: a smaller runtime start, fewer devices probed; under KVM the translation is absent"},
 		{name: "boot_q35", title: "the same, q35", unit: "ms"},
@@ -30,7 +34,7 @@ var tables = []struct {
 		{name: "idle_microvm", title: "host CPU of an idle guest, microvm", unit: "%", most: 1, close: "a timer or device that still wakes the guest"},
 		{name: "idle_q35", title: "the same, q35", unit: "%", most: 1, close: "a timer or device that still wakes the guest"},
 	}},
-	{"System calls", "", []figure{
+	{"System calls", "", "costs", []figure{
 		{name: "getppid", title: "getppid", unit: "ns", share: 0.9, close: "fewer instructions between SYSCALL and the table"},
 		{name: "clock_gettime", title: "clock_gettime, vDSO", unit: "ns"},
 		{name: "clock_gettime_syscall", title: "clock_gettime, system call", unit: "ns"},
@@ -38,7 +42,7 @@ var tables = []struct {
 		{name: "read_zero_4096", title: "read of /dev/zero, 4 KiB", unit: "ns"},
 		{name: "write_null_1", title: "write to /dev/null, 1 byte", unit: "ns"},
 	}},
-	{"Memory", "", []figure{
+	{"Memory", "", "costs", []figure{
 		{name: "pagefault", title: "page fault, per 4 KiB page, no huge pages", unit: "us", scale: 1e-3},
 		{name: "pagefault_huge", title: "the same, huge pages allowed", unit: "us", scale: 1e-3},
 		{name: "mmap_touch_munmap", title: "mmap, touch and munmap of a page", unit: "us", scale: 1e-3},
@@ -47,7 +51,7 @@ var tables = []struct {
 		{name: "pagefault_huge_noerms", title: "the same, huge pages allowed", unit: "us", scale: 1e-3},
 		{name: "mmap_touch_munmap_noerms", title: "mmap, touch and munmap, `-cpu max,-erms,-fsrm`", unit: "us", scale: 1e-3},
 	}},
-	{"Threads", "", []figure{
+	{"Threads", "", "costs", []figure{
 		{name: "futex_pingpong", title: "futex ping-pong of two threads, round", unit: "us", scale: 1e-3, share: 0.8, close: "a direct hand-over from waker to woken on the same CPU"},
 		{name: "mutex_cond", title: "mutex and condition variable, round", unit: "us", scale: 1e-3},
 		{name: "pipe_roundtrip", title: "pipe between threads, round", unit: "us", scale: 1e-3},
@@ -55,12 +59,12 @@ var tables = []struct {
 		{name: "sched_yield_alone", title: "sched_yield alone", unit: "us", scale: 1e-3},
 		{name: "thread_create_join", title: "thread create and join", unit: "us", scale: 1e-3, share: 0.8, close: "fewer mappings per thread's stack, and reuse of thread objects"},
 	}},
-	{"Network, one CPU", netText, netRows("_1cpu")},
-	{"Network, two CPUs", "", netRows("_2cpu")},
+	{"Network, one CPU", netText, "net1", netRows("_1cpu")},
+	{"Network, two CPUs", "", "net2", netRows("_2cpu")},
 }
 
 const netText = "Debian's redis-server, nginx and iperf3 in the guest, their clients on the host; the guest's virtio-net is a tap interface of a\n" +
-	"network namespace. Here the ratio is better when it is larger.\n\n"
+	"network namespace. Here the ratio is better when it is larger. "
 
 // netRows are the figures of the network, for a number of CPUs.
 func netRows(suffix string) []figure {
@@ -77,43 +81,76 @@ func netRows(suffix string) []figure {
 	}
 }
 
-// document writes the tables. all[0] is gosv, all[1] Linux.
-func document(o options, all []*results, took time.Duration) string {
+// document writes the tables. all[0] is gosv, all[1] Linux. Sections of which nothing was measured are those of the old document.
+func document(o options, all []*results, when map[string]string, old string) string {
 	var b strings.Builder
 	l := all[1].system.(*linux)
 	fmt.Fprintf(&b, "# Benchmarks\n\n"+
-		"Written by `make bench` on %s, in %v. The same static program runs on gosv and as the first process of Debian's\n"+
-		"cloud kernel (%s), under the same QEMU with the same accelerator (%s), one CPU, the systems in turn. Boot figures are\n"+
-		"medians of %d runs, the others of %d. Host: %s.\n",
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), took.Round(time.Second), l.version, o.accel, o.runs, o.rows, host())
+		"Written by `make bench`. The same program runs on gosv and as the first process of Debian's\n"+
+		"cloud kernel (%s), under the same QEMU with the same accelerator (%s), the systems in turn; one CPU, but where it says two.\n"+
+		"Figures are medians: of %d boots, %d runs of the micro benchmark, %d of each network load. Host: %s.\n",
+		l.version, o.accel, o.runs, o.rows, o.net, host())
 	fmt.Fprintf(&b, "\nThe ratio is gosv's figure by Linux's: smaller is better, but for the network. Budgets are those of the architecture; a\n"+
 		"missed one stands under its table with by how much, and what would close it.\n")
 	for _, t := range tables {
-		fmt.Fprintf(&b, "\n## %s\n\n%s| what | unit | gosv | Linux | ratio | budget | |\n|---|---|--:|--:|--:|---|---|\n", t.title, t.text)
-		var missed []string
-		for _, f := range t.rows {
-			row, miss := f.row(all)
-			b.WriteString(row)
-			if miss != "" {
-				missed = append(missed, miss)
-			}
-		}
-		if len(missed) > 0 {
-			fmt.Fprintf(&b, "\nMissed:\n\n%s", strings.Join(missed, ""))
-		}
-	}
-	var notes []string
-	for _, r := range all {
-		notes = append(notes, r.notes...)
-	}
-	if len(notes) > 0 {
-		fmt.Fprintf(&b, "\n## Runs that failed\n\n")
-		for _, n := range notes {
-			fmt.Fprintf(&b, "- %s\n", n)
+		if text, ok := t.section(all, when); ok {
+			b.WriteString(text)
+		} else {
+			b.WriteString(section(old, t.title))
 		}
 	}
 	b.WriteString(method)
 	return b.String()
+}
+
+// section is that of a document with the title.
+func section(text, title string) string {
+	head := "\n## " + title + "\n"
+	_, rest, ok := strings.Cut(text, head)
+	if !ok {
+		return ""
+	}
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	return head + rest
+}
+
+// section formats a table, if something of it was measured.
+func (t table) section(all []*results, when map[string]string) (text string, ok bool) {
+	date := ""
+	var failed []string
+	for step, at := range when {
+		base, _, _ := strings.Cut(step, "/")
+		if !slices.Contains(strings.Fields(t.steps), base) {
+			continue
+		}
+		date = max(date, at)
+		for _, r := range all {
+			failed = append(failed, r.notes[step]...)
+		}
+	}
+	if date == "" {
+		return "", false
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n## %s\n\n%sMeasured on %s.\n\n| what | unit | gosv | Linux | ratio | budget | |\n|---|---|--:|--:|--:|---|---|\n", t.title, t.text, date)
+	var missed []string
+	for _, f := range t.rows {
+		row, miss := f.row(all)
+		b.WriteString(row)
+		if miss != "" {
+			missed = append(missed, miss)
+		}
+	}
+	if len(missed) > 0 {
+		fmt.Fprintf(&b, "\nMissed:\n\n%s", strings.Join(missed, ""))
+	}
+	if slices.Sort(failed); len(failed) > 0 {
+		fmt.Fprintf(&b, "\nRuns that failed:\n\n")
+		for _, n := range failed {
+			fmt.Fprintf(&b, "- %s\n", n)
+		}
+	}
+	return b.String(), true
 }
 
 const method = `
@@ -128,6 +165,8 @@ const method = `
   without it too, and that row has the budget.
 - Network: ` + "`bench/net.go`" + ` and ` + "`bench/netload.go`" + `. Both systems have 512 MiB, the same server binary with its libraries, and the same device
   (` + "`virtio-net-pci`" + ` of a q35 on a tap; on a microvm Linux finds no clock that it trusts); Linux loads its driver from the kernel package. Load generator and guest share the host's CPUs.
+- A part is measured with ` + "`-only costs,idle`, or `-only net -load redis -cpus 1`" + `; the other figures stay if they are of the same kernel,
+  and else their sections do.
 - Emulation is not hardware: ratios between systems hold roughly, nanoseconds do not.
 `
 
