@@ -23,6 +23,7 @@ type Config struct {
 	Workdir  string   // the initial working directory, "/" if empty
 	Hostname string   // "gosv" if empty
 	User     string   // uid[:gid], root if empty
+	Init     bool     // the program is not the first process: the kernel's own init is
 
 	Strace    bool // log every system call
 	BootChart bool // log when each step of the boot ended
@@ -68,6 +69,7 @@ func (c Config) Merge(image Config) Config {
 		c.Batch = image.Batch
 	}
 	c.ReadOnly = c.ReadOnly || image.ReadOnly
+	c.Init = c.Init || image.Init
 	c.Options = append(append([]string(nil), image.Options...), c.Options...)
 	return c
 }
@@ -101,6 +103,7 @@ func (c Config) Format() string {
 	flag("bootchart", c.BootChart)
 	flag("verbose", c.Verbose)
 	flag("ro", c.ReadOnly)
+	flag("init", c.Init)
 	if c.Wall != 0 {
 		word("wall", strconv.FormatInt(c.Wall, 10))
 	}
@@ -150,6 +153,8 @@ func Parse(line string) (Config, error) {
 			c.Verbose = value != "0"
 		case "ro":
 			c.ReadOnly = value != "0"
+		case "init":
+			c.Init = value != "0"
 		case "wall":
 			if c.Wall, err = strconv.ParseInt(value, 10, 64); err != nil {
 				return c, ErrWall

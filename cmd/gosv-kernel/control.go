@@ -58,7 +58,7 @@ func control(r boot.Request, console *tty.Console, init *task.Process) {
 			init.SendSignal(r.Signal)
 			return
 		}
-		for _, p := range task.Tasks.Group(init.PGID()) {
+		for _, p := range task.Tasks.Group(init.Program().PGID()) {
 			p.SendSignal(r.Signal)
 		}
 	case boot.RequestResize:

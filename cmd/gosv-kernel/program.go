@@ -20,7 +20,7 @@ import (
 // defaultFiles is RLIMIT_NOFILE's soft limit.
 const defaultFiles = 1024
 
-// start runs the program that the configuration names as process 1.
+// start runs the program that the configuration names as process 1, or below it.
 func start(config boot.Config, console *tty.Console) (*task.Process, error) {
 	if len(config.Args) == 0 {
 		return nil, errors.New("no program: the command line has nothing after --, and the image names none")
@@ -51,12 +51,17 @@ func start(config boot.Config, console *tty.Console) (*task.Process, error) {
 	if config.Argv0 != "" {
 		args[0] = config.Argv0
 	}
-	p, err := task.Start(task.StartArgs{Path: config.Args[0], Args: args, Env: config.Env, FS: fs, Files: files, Creds: creds})
+	run := task.Start
+	if config.Init {
+		run = task.StartUnderInit
+	}
+	p, err := run(task.StartArgs{Path: config.Args[0], Args: args, Env: config.Env, FS: fs, Files: files, Creds: creds})
 	if err != nil {
 		return nil, &startError{config.Args[0], err}
 	}
 	if console.Terminal != nil {
-		console.Terminal.SetSession(p.PID, p.PID)
+		leader := p.Program().PID
+		console.Terminal.SetSession(leader, leader)
 	}
 	return p, nil
 }

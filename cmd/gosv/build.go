@@ -136,7 +136,7 @@ func build(o *guestOptions, f *config.File, dir, output, cwd string, args []stri
 	if hostname == "" {
 		hostname = f.Hostname
 	}
-	c := boot.Config{Args: res.Args, Argv0: res.Argv0, Env: env, Workdir: q.Workdir, Hostname: hostname}
+	c := boot.Config{Args: res.Args, Argv0: res.Argv0, Env: env, Workdir: q.Workdir, Hostname: hostname, Init: o.init || f.Init}
 	if f.Memory > 0 {
 		c.Options = append(c.Options, "memory="+memoryText(f.Memory))
 	}

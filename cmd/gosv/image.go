@@ -78,12 +78,13 @@ func newImageInspect() *cobra.Command {
 				Env      []string `json:"env"`
 				Workdir  string   `json:"workdir"`
 				Hostname string   `json:"hostname,omitempty"`
+				Init     bool     `json:"init,omitempty"`
 				Memory   string   `json:"memory,omitempty"`
 				CPUs     string   `json:"cpus,omitempty"`
 				Network  []string `json:"network,omitempty"`
 				Ports    []string `json:"ports,omitempty"`
 			}{Image: m.Path, Bytes: m.Size, Args: config.Args, Argv0: config.Argv0, Env: config.Env,
-				Workdir: config.Workdir, Hostname: config.Hostname, Memory: option(config, "memory"), CPUs: option(config, "cpus"),
+				Workdir: config.Workdir, Hostname: config.Hostname, Init: config.Init, Memory: option(config, "memory"), CPUs: option(config, "cpus"),
 				Network: options(config, wordNetwork), Ports: options(config, wordPublish)}
 			if v.Workdir == "" {
 				v.Workdir = "/"
@@ -111,6 +112,9 @@ func newImageInspect() *cobra.Command {
 			row("program", boot.Config{Args: v.Args, Argv0: v.Argv0}.Format())
 			row("workdir", v.Workdir)
 			row("hostname", v.Hostname)
+			if v.Init {
+				row("init", "yes")
+			}
 			row("memory", v.Memory)
 			row("cpus", v.CPUs)
 			row("network", strings.Join(v.Network, ", "))

@@ -533,7 +533,7 @@ func TestHelpNamesEveryFlagOfTheManual(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("status %d", status)
 	}
-	for _, f := range []string{"--memory", "--cpus", "--env", "--env-file", "--workdir", "--hostname", "--volume", "--entrypoint", "--accel", "--machine",
+	for _, f := range []string{"--memory", "--cpus", "--env", "--env-file", "--workdir", "--hostname", "--init", "--volume", "--entrypoint", "--accel", "--machine",
 		"--kernel", "--profile", "--strace", "--bootchart", "--boot-opts", "--timeout", "--dry-run", "--publish", "--network", "--mac", "--ip", "--gateway", "--dns", "--detach", "--name", "--rm", "--quiet", "--verbose", "--no-args-files"} {
 		if !strings.Contains(out, f) {
 			t.Errorf("gosv run --help does not mention %s", f)

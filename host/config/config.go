@@ -26,6 +26,7 @@ type File struct {
 	Env      []string // NAME=value, in the order of the file
 	Workdir  string
 	Hostname string
+	Init     bool
 	Files    []rootfs.Volume
 	Memory   int64    // bytes, 0 if not given
 	CPUs     int      // 0 if not given
@@ -164,7 +165,13 @@ var readers = map[string]func(*File, *yaml.Node) error{
 	"args":     func(f *File, n *yaml.Node) (err error) { f.Args, err = texts(n); return },
 	"env":      func(f *File, n *yaml.Node) (err error) { f.Env, err = env(n); return },
 	"hostname": func(f *File, n *yaml.Node) (err error) { f.Hostname, err = text(n); return },
-	"files":    func(f *File, n *yaml.Node) (err error) { f.Files, err = files(n); return },
+	"init": func(f *File, n *yaml.Node) error {
+		if n.Decode(&f.Init) != nil {
+			return errors.New("must be true or false")
+		}
+		return nil
+	},
+	"files": func(f *File, n *yaml.Node) (err error) { f.Files, err = files(n); return },
 	"workdir": func(f *File, n *yaml.Node) (err error) {
 		if f.Workdir, err = text(n); err == nil && !path.IsAbs(f.Workdir) {
 			err = errors.New("must be an absolute path")

@@ -20,6 +20,7 @@ env:
   N: 5
 workdir: /srv
 hostname: web
+init: true
 files:
   - config.toml:/etc/app/config.toml:ro
   - from: ./static
@@ -36,7 +37,7 @@ network: [user, tap=tap0]
 
 func TestParse(t *testing.T) {
 	got, err := Parse("f", []byte(full))
-	want := &File{Program: "./server", Args: []string{"--port", "80", "7"}, Env: []string{"A=b c", "N=5"}, Workdir: "/srv", Hostname: "web",
+	want := &File{Program: "./server", Args: []string{"--port", "80", "7"}, Env: []string{"A=b c", "N=5"}, Workdir: "/srv", Hostname: "web", Init: true,
 		Files:  []rootfs.Volume{{Host: "config.toml", Guest: "/etc/app/config.toml", ReadOnly: true}, {Host: "./static", Guest: "/srv/static", ReadOnly: true}},
 		Memory: 3 << 29, CPUs: 2, Ports: []string{"8080:80", "53", "127.0.0.1:5353:53/udp"}, Networks: []string{"user", "tap=tap0"}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -53,6 +54,7 @@ func TestParseErrors(t *testing.T) {
 		"program: x\nprogram: y\n":    "f:2: program: given twice",
 		"program: [x]\n":              "f:1: program: must be a text",
 		"program:\n":                  "f:1: program: must be a text",
+		"init: maybe\n":               "f:1: init: must be true or false",
 		"args: x\n":                   "f:1: args: must be a list",
 		"args:\n - a\n - [b]\n":       "f:3: args: each item must be a text",
 		"memory: lots\n":              `f:1: memory: "lots" is not a size of memory`,

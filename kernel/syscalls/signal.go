@@ -194,7 +194,7 @@ func send(t *task.Thread, p *task.Process, o *task.Thread, info linux.SigInfo) e
 		return unix.EPERM
 	}
 	switch {
-	case sig == 0:
+	case sig == 0, p != t.Proc && task.Protected(p, sig):
 		return nil
 	case o != nil:
 		return o.Signal(info)

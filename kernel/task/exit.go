@@ -330,6 +330,11 @@ func (p *Process) notifyParent(code int32, sig int) {
 // about a process that Start made.
 func (p *Process) Wait() ExitInfo {
 	<-p.done
+	return p.exit()
+}
+
+// exit is how the process has ended.
+func (p *Process) exit() ExitInfo {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.exitInfo != nil {

@@ -115,7 +115,7 @@ func (t *Thread) TraceMe() error {
 // Attach is PTRACE_ATTACH, and with seize PTRACE_SEIZE. EPERM.
 func (t *Thread) Attach(o *Thread, seize bool, options uint32) error {
 	p := o.Proc
-	if p == t.Proc || !t.MayTrace(p) {
+	if p == t.Proc || p.kernel || !t.MayTrace(p) {
 		return unix.EPERM
 	}
 	tab := p.table

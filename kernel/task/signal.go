@@ -141,6 +141,16 @@ func (p *Process) ignores(sig int) bool {
 	return h == linux.SIG_IGN || h == linux.SIG_DFL && ignoredSet.Has(sig) && sig != int(unix.SIGCONT)
 }
 
+// Protected reports whether p is the first process and a signal of another process
+// would end or stop it: such a signal has no effect (pid_namespaces(7)). What it
+// sends itself, and what comes from outside the machine, has the usual one.
+func Protected(p *Process, sig int) bool {
+	if p != Init() || p.kernel && !unmaskable.Has(sig) {
+		return false
+	}
+	return unmaskable.Has(sig) || p.sigHand().Action(sig).Handler == linux.SIG_DFL
+}
+
 func (p *Process) sigHand() *SigHand { return p.hand.Load() }
 
 // Signal sends a signal to the process; EAGAIN when the queue of a real-time

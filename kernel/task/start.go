@@ -20,6 +20,19 @@ type StartArgs struct {
 // Start loads a program and runs it as process 1. One such process exists at a
 // time. The errors are those of execve(2).
 func Start(a StartArgs) (*Process, error) {
+	t, err := newProgram(a)
+	if err != nil {
+		return nil, err
+	}
+	p := t.Proc
+	p.enter(t, nil)
+	p.applyLimits()
+	go t.run()
+	return p, nil
+}
+
+// newProgram loads a program into a new process that nobody can see yet.
+func newProgram(a StartArgs) (*Thread, error) {
 	loader.MinSigStack = MinSigStackSize()
 	if a.Creds == nil {
 		a.Creds = &vfs.RootCreds
@@ -40,18 +53,27 @@ func Start(a StartArgs) (*Process, error) {
 	}
 	t.MM = img.MM
 	t.become(img)
+	return t, nil
+}
+
+// enter gives a process and its first thread their ID, and puts them into the
+// tables, with a session of their own: below a parent, or as the first process.
+func (p *Process) enter(t *Thread, parent *Process) {
 	p.leader, p.threads = t, []*Thread{t}
 	tab := p.table
 	tab.mu.Lock()
+	defer tab.mu.Unlock()
 	t.TID = tab.newID()
 	p.PID, p.pgid, p.sid = t.TID, t.TID, t.TID
 	tab.tasks[t.TID], tab.procs[p.PID] = t, p
 	tab.forks++
-	tab.init = p
-	tab.mu.Unlock()
-	p.applyLimits()
-	go t.run()
-	return p, nil
+	if parent == nil {
+		tab.init = p
+		return
+	}
+	p.setParent(parent)
+	p.makerTID = parent.PID
+	parent.children = append(parent.children, p)
 }
 
 // Init returns the first process, nil if there is none.

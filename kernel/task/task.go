@@ -115,6 +115,9 @@ type Process struct {
 	aloneWaiter *Thread // execve waits until it is the only thread
 	dump        *coreDump
 
+	kernel  bool     // it is the kernel's own: StartUnderInit
+	program *Process // what runs below it
+
 	table       *Table   // whose mu guards the fields up to the next blank line
 	parent      *Process // through setParent
 	ppid        atomic.Int32
