@@ -13,6 +13,9 @@ var processVMRows = []Row{
 		Format: "pid:int, local_iov:iovec, liovcnt:uint, remote_iov:ptr, riovcnt:uint, flags:hex"},
 	{AMD64: 311, ARM64: 271, Name: "process_vm_writev", Fn: sysProcessVMWritev,
 		Format: "pid:int, local_iov:iovec, liovcnt:uint, remote_iov:ptr, riovcnt:uint, flags:hex"},
+	{AMD64: 440, ARM64: 440, Name: "process_madvise", Fn: sysProcessMadvise, Format: "pidfd:fd, iovec:ptr, vlen:uint, advice:int, flags:hex"},
+	{AMD64: 448, ARM64: 448, Name: "process_mrelease", Fn: sysProcessMrelease, Format: "pidfd:fd, flags:hex",
+		Level: Partial, Note: "checked; the memory of a killed process goes with its last thread, which does not wait for anything"},
 }
 
 func sysProcessVMReadv(t *task.Thread, a *Args) (uint64, error)  { return processVM(t, a, false) }
@@ -70,6 +73,70 @@ func processVM(t *task.Thread, a *Args, write bool) (uint64, error) {
 		}
 	}
 	return done, nil
+}
+
+// sysProcessMadvise is madvise(2) for another process, with advice that cannot
+// change what its memory contains.
+func sysProcessMadvise(t *task.Thread, a *Args) (uint64, error) {
+	if uint32(a[4]) != 0 || a[2] > linux.IOV_MAX {
+		return 0, unix.EINVAL
+	}
+	iov := make([]mm.IOVec, a[2])
+	if err := readIOVec(t, a[1], iov); err != nil {
+		return 0, err
+	}
+	p, f, err := pidfdProcess(t, a[0])
+	if err != nil {
+		return 0, err
+	}
+	f.Release()
+	advice := int(int32(a[3]))
+	switch advice {
+	case unix.MADV_COLD, unix.MADV_PAGEOUT, unix.MADV_WILLNEED, unix.MADV_COLLAPSE:
+	default:
+		return 0, unix.EINVAL
+	}
+	as := p.Space()
+	if as == nil {
+		return 0, unix.ESRCH
+	}
+	defer as.Release()
+	if !t.MayTrace(p) || !t.Creds().Has(unix.CAP_SYS_NICE) {
+		return 0, unix.EPERM
+	}
+	done := uint64(0)
+	for _, v := range iov {
+		if err := as.Madvise(v.Base, v.Len, advice); err != nil {
+			if done > 0 {
+				return done, nil
+			}
+			return 0, err
+		}
+		done += v.Len
+	}
+	return done, nil
+}
+
+// sysProcessMrelease is for processes that are being killed; EINVAL for others.
+func sysProcessMrelease(t *task.Thread, a *Args) (uint64, error) {
+	if uint32(a[1]) != 0 {
+		return 0, unix.EINVAL
+	}
+	p, f, err := pidfdProcess(t, a[0])
+	if err != nil {
+		return 0, err
+	}
+	f.Release()
+	switch as := p.Space(); {
+	case as == nil:
+		return 0, unix.ESRCH
+	default:
+		as.Release()
+	}
+	if !p.Dying() {
+		return 0, unix.EINVAL
+	}
+	return 0, nil
 }
 
 // readRemote copies in an array of pieces of another process's memory.

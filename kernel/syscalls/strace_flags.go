@@ -117,6 +117,10 @@ var flagSets = []namedFlagSet{
 	}}},
 	{"sighow", flagSet{enum: true, names: []flagName{{0, "SIG_BLOCK"}, {1, "SIG_UNBLOCK"}, {2, "SIG_SETMASK"}}}},
 	{"itimer", flagSet{enum: true, names: []flagName{{0, "ITIMER_REAL"}, {1, "ITIMER_VIRTUAL"}, {2, "ITIMER_PROF"}}}},
+	{"kcmp", flagSet{enum: true, names: []flagName{
+		{0, "KCMP_FILE"}, {1, "KCMP_VM"}, {2, "KCMP_FILES"}, {3, "KCMP_FS"}, {4, "KCMP_SIGHAND"}, {5, "KCMP_IO"}, {6, "KCMP_SYSVSEM"},
+		{7, "KCMP_EPOLL_TFD"},
+	}}},
 	{"ptrace", flagSet{enum: true, names: []flagName{
 		{0, "PTRACE_TRACEME"}, {1, "PTRACE_PEEKTEXT"}, {2, "PTRACE_PEEKDATA"}, {3, "PTRACE_PEEKUSER"}, {4, "PTRACE_POKETEXT"},
 		{5, "PTRACE_POKEDATA"}, {6, "PTRACE_POKEUSER"}, {7, "PTRACE_CONT"}, {8, "PTRACE_KILL"}, {9, "PTRACE_SINGLESTEP"},

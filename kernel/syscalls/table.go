@@ -26,6 +26,7 @@ var families = []*[]Row{
 	&pidfdRows,
 	&ptraceRows,
 	&processVMRows,
+	&kcmpRows,
 	&seccompRows,
 	&sysvRows,
 	&mqueueRows,

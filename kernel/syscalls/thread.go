@@ -32,7 +32,6 @@ var threadRows = []Row{
 	{AMD64: 219, ARM64: 128, Name: "restart_syscall", Fn: sysRestart},
 	{AMD64: 334, ARM64: 293, Name: "rseq", Fn: sysNotThere, Level: None, Format: "rseq:ptr, len:uint, flags:int, sig:hex",
 		Note: "ENOSYS, as Linux built without restartable sequences; glibc does without"},
-	{AMD64: 312, ARM64: 272, Name: "kcmp", Level: None, Format: "pid1:int, pid2:int, type:int, idx1:uint, idx2:uint", Note: "ENOSYS, as Linux built without it"},
 }
 
 // sysClone is clone(2) with x86-64's order of arguments.

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/fs/procfs"
@@ -19,6 +20,13 @@ func (p *Process) Exited() bool {
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
 	return p.zombie
+}
+
+// Dying reports whether the process has been killed, or is ending.
+func (p *Process) Dying() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.exiting.Load() || p.signals.pending.set.Has(int(unix.SIGKILL))
 }
 
 // ExitQueue is told when the process ends.

@@ -151,6 +151,9 @@ func Protected(p *Process, sig int) bool {
 	return unmaskable.Has(sig) || p.sigHand().Action(sig).Handler == linux.SIG_DFL
 }
 
+// SigHand is the thread's table of signal actions.
+func (t *Thread) SigHand() *SigHand { return t.Proc.sigHand() }
+
 func (p *Process) sigHand() *SigHand { return p.hand.Load() }
 
 // Signal sends a signal to the process; EAGAIN when the queue of a real-time
