@@ -18,20 +18,20 @@ import (
 
 // options are the flags.
 type options struct {
-	match    string
-	test     string
-	output   string
-	dir      string
-	gosv     string
-	memory   string
-	cpus     int
-	batch    int
-	stall    int
-	total    int
-	retry    bool
-	keepHost bool
-	list     bool
-	verbose  bool
+	match   string
+	test    string
+	output  string
+	dir     string
+	gosv    string
+	memory  string
+	cpus    int
+	batch   int
+	stall   int
+	total   int
+	retry   bool
+	more    bool
+	list    bool
+	verbose bool
 }
 
 func main() {
@@ -47,7 +47,7 @@ func main() {
 	flag.IntVar(&o.stall, "stall", 60, "`SECONDS` that one test may take in the guest")
 	flag.IntVar(&o.total, "total", 540, "`SECONDS` that one suite may take in the guest")
 	flag.BoolVar(&o.retry, "retry", true, "run what failed in the guest alone a second time")
-	flag.BoolVar(&o.keepHost, "keep-host", false, "take this machine's results from the last run")
+	flag.BoolVar(&o.more, "more", false, "keep what the last run knows, and run the rest and what failed in the guest only")
 	flag.BoolVar(&o.list, "list", false, "list the suites")
 	flag.BoolVar(&o.verbose, "v", false, "print each test that differs, with its output")
 	flag.Parse()
@@ -129,14 +129,19 @@ func (o *options) runBatch(batch []suite) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		p.Stall, p.Total = o.stall, o.total
-		plans = append(plans, p)
 		c := &comparison{Suite: s.name}
-		if o.keepHost {
-			if old, err := load(o.dir, s.name); err == nil {
-				c.Host = old.Host
+		if old, err := load(o.dir, s.name); o.more && err == nil {
+			c = old
+			failed := c.unexplained()
+			if len(failed) == 0 && c.Guest.Trouble == "" && c.Guest.Tests != nil {
+				continue
 			}
+			for _, t := range failed {
+				delete(c.Guest.Tests, t)
+			}
+			p.Skip = append(p.Skip, sorted(&c.Guest)...)
 		}
-		runs = append(runs, c)
+		plans, runs = append(plans, p), append(runs, c)
 	}
 	if o.test != "" {
 		return o.some(plans, files)
@@ -154,7 +159,7 @@ func (o *options) runBatch(batch []suite) error {
 	took := time.Since(start)
 	start = time.Now()
 	for name, r := range o.guest(plans, files) {
-		find(runs, name).Guest = *r
+		find(runs, name).Guest.merge(r)
 	}
 	fmt.Printf("%v on the host, %v in the guest\n", took.Round(time.Second), time.Since(start).Round(time.Second))
 	if o.retry {
@@ -165,7 +170,7 @@ func (o *options) runBatch(batch []suite) error {
 			return err
 		}
 		fmt.Println(c.summary())
-		for _, t := range c.hostOnly() {
+		for _, t := range c.unexplained() {
 			fmt.Printf("    %s\n", t)
 			if o.verbose {
 				fmt.Println(indent(c.Guest.Tests[t].Output))
@@ -175,11 +180,11 @@ func (o *options) runBatch(batch []suite) error {
 	return nil
 }
 
-// again runs what failed in the guest only a second time, each suite in a guest of its own.
+// again runs what failed in the guest only, for no known reason, a second time, each suite in a guest of its own.
 func (o *options) again(runs []*comparison, plans []plan.Suite, files map[string]string) {
 	for i, c := range runs {
-		failed := c.hostOnly()
-		if len(failed) == 0 || len(failed) > 25 {
+		failed := c.unexplained()
+		if len(failed) == 0 || len(failed) > 40 {
 			continue
 		}
 		p := plans[i]

@@ -34,6 +34,17 @@ type results struct {
 	ended   bool
 }
 
+// merge takes over the results of a further run.
+func (r *results) merge(more *results) {
+	if r.Tests == nil {
+		*r = *more
+		return
+	}
+	maps.Copy(r.Tests, more.Tests)
+	r.Listed, r.Trouble = more.Listed, more.Trouble
+	r.Seconds += more.Seconds
+}
+
 // comparison is a suite on both targets.
 type comparison struct {
 	Suite       string
@@ -75,6 +86,11 @@ func (c *comparison) hostOnly() (names []string) {
 		}
 	}
 	return names
+}
+
+// unexplained are those of them for which there is no reason.
+func (c *comparison) unexplained() []string {
+	return slices.DeleteFunc(c.hostOnly(), func(t string) bool { return reasonFor(c.Suite, t) != "" })
 }
 
 // count is how many tests have one result on the host and another in the guest; "" is any.
