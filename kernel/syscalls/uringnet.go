@@ -199,7 +199,7 @@ func takeMsg(q *uring.Request) error {
 			q.Len = uint32(p.iov[0].Len)
 		}
 	}
-	q.State = p
+	q.State, q.Size = p, len(p.iov)*16
 	return nil
 }
 

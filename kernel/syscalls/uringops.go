@@ -150,7 +150,7 @@ func takeVector(q *uring.Request) error {
 		q.Len = uint32(iov[0].Len)
 		return nil
 	}
-	q.State = iov
+	q.State, q.Size = iov, len(iov)*16
 	return nil
 }
 

@@ -33,6 +33,8 @@ type chosenBuffer struct {
 const (
 	bufSize    = 16 // struct io_uring_buf
 	maxBuffers = 1 << 16
+
+	maxProvided = 1 << 18 // in all lists of a ring
 )
 
 func init() {
@@ -81,6 +83,7 @@ func (q *Request) Choose() error {
 	q.chosen = chosenBuffer{g, b.Addr, b.Len, b.BID}
 	if g.as == nil {
 		g.list = g.list[1:]
+		q.ring.provided--
 	} else {
 		g.head++
 	}
@@ -94,6 +97,7 @@ func (q *Request) putBack() {
 		return
 	}
 	if g.as == nil {
+		q.ring.provided++
 		g.list = append([]linux.IOURingBuf{{Addr: q.chosen.addr, Len: q.chosen.n, BID: q.chosen.bid}}, g.list...)
 	} else {
 		g.head--
@@ -194,13 +198,14 @@ func provide(r *Ring, q *Request) {
 		return
 	}
 	for i := range uint64(q.FD) {
-		if len(g.list) >= maxBuffers {
+		if r.provided >= maxProvided {
 			if i == 0 {
 				r.fail(q, unix.ENOMEM)
 				return
 			}
 			break
 		}
+		r.provided++
 		g.list = append(g.list, linux.IOURingBuf{Addr: q.Addr + i*uint64(q.Len), Len: q.Len, BID: uint16(q.Off + i)})
 	}
 	r.complete(q, 0)
@@ -223,6 +228,7 @@ func removeBuffers(r *Ring, q *Request) {
 	default:
 		n := min(int(q.FD), len(g.list))
 		g.list = g.list[n:]
+		r.provided -= n
 		r.complete(q, int32(n))
 	}
 }

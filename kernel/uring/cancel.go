@@ -18,6 +18,12 @@ func (r *Ring) cancel(q *Request) error {
 	const canceled = -int32(unix.ECANCELED)
 	switch q.state {
 	case stateArmed, statePolling:
+		if q.waiter.Exclusive {
+			// It may have been told of an event that is another's now.
+			queue := q.queue
+			q.disarm()
+			defer queue.Notify(q.op.Poll)
+		}
 		q.CQFlags &^= linux.IORING_CQE_F_MORE
 		r.complete(q, canceled)
 	case stateTimer:

@@ -9,18 +9,26 @@ import (
 	"gosv/kernel/wait"
 )
 
+// maxOverflow bounds the completions behind a full ring. Linux drops them only when
+// memory runs out.
+const maxOverflow = 1 << 16
+
 // post puts a completion into the ring, or behind it if it is full: no completion
-// is lost (IORING_FEAT_NODROP).
+// is lost (IORING_FEAT_NODROP) while the program takes them now and then.
 func (r *Ring) post(data uint64, res int32, flags uint32) {
 	c := linux.IOURingCQE{UserData: data, Res: res, Flags: flags}
 	r.cqMu.Lock()
-	if len(r.overflow) > 0 || !r.put(&c) {
+	switch {
+	case len(r.overflow) == 0 && r.put(&c):
+	case len(r.overflow) < maxOverflow:
 		r.overflow = append(r.overflow, c)
 		r.setSQFlag(linux.IORING_SQ_CQ_OVERFLOW, true)
+	default:
+		r.mem.store(offCQOverflow, r.mem.load(offCQOverflow)+1)
+		r.lost.Store(true)
 	}
+	r.posted++
 	r.cqMu.Unlock()
-	r.total.Add(1)
-	r.pending.Add(1)
 }
 
 // tryPost is post without room behind the ring: false if it is full.
@@ -28,11 +36,10 @@ func (r *Ring) tryPost(data uint64, res int32, flags uint32) bool {
 	c := linux.IOURingCQE{UserData: data, Res: res, Flags: flags}
 	r.cqMu.Lock()
 	ok := len(r.overflow) == 0 && r.put(&c)
-	r.cqMu.Unlock()
 	if ok {
-		r.total.Add(1)
-		r.pending.Add(1)
+		r.posted++
 	}
+	r.cqMu.Unlock()
 	return ok
 }
 
@@ -62,7 +69,13 @@ func (r *Ring) flushOverflow() {
 		r.setSQFlag(linux.IORING_SQ_CQ_OVERFLOW, false)
 	}
 	r.cqMu.Unlock()
-	r.pending.Add(uint32(n))
+}
+
+// total is how many completions there were so far.
+func (r *Ring) total() uint32 {
+	r.cqMu.Lock()
+	defer r.cqMu.Unlock()
+	return r.posted
 }
 
 // setSQFlag sets or clears a bit that the program reads.
@@ -84,7 +97,11 @@ func (r *Ring) available() uint32 {
 // signal tells those who wait of completions that came since the last time. No
 // lock is held.
 func (r *Ring) signal(async bool) {
-	if r.pending.Load() == 0 || r.pending.Swap(0) == 0 {
+	r.cqMu.Lock()
+	news := r.posted != r.signalled
+	r.signalled = r.posted
+	r.cqMu.Unlock()
+	if !news {
 		return
 	}
 	r.readyMu.Lock()

@@ -30,23 +30,26 @@ func (r *Ring) Submit(t *task.Thread, n uint32, flags uint32) (uint32, error) {
 		return 0, unix.EEXIST
 	}
 	r.mu.Lock()
-	done := r.submit(t, n)
+	done, err := r.submit(t, n)
 	r.settle()
 	if r.flags&linux.IORING_SETUP_DEFER_TASKRUN == 0 {
 		r.runReady()
 	}
 	r.unlock(false)
-	return done, nil
+	return done, err
 }
 
 // Wait is the second half: it waits until there are min completions: ETIME when
-// the deadline passes, EINTR for a signal.
+// the deadline passes, EINTR for a signal, EBADR once after completions were lost.
 func (r *Ring) Wait(t *task.Thread, min uint32, deadline int64) error {
 	if r.flags&linux.IORING_SETUP_DEFER_TASKRUN != 0 && r.issuer.Load() != t {
 		return unix.EEXIST
 	}
 	if min > r.cqEntries {
 		min = r.cqEntries
+	}
+	if r.lost.Swap(false) {
+		return unix.EBADR
 	}
 	if r.enough(min) || r.flags&linux.IORING_SETUP_IOPOLL != 0 { // nothing is on its way there
 		return nil

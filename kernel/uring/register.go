@@ -21,6 +21,7 @@ type resources struct {
 	buffers             []*buffer
 	hasBuffers          bool
 	groups              map[uint16]*group
+	provided            int // buffers in their lists
 	personalities       map[uint16]*vfs.Creds
 	lastPersonality     uint16
 	restricted          bool

@@ -72,6 +72,8 @@ type Request struct {
 	Short bool
 	// CQFlags are flags of the completion.
 	CQFlags uint32
+	// Size is how many bytes State takes, if that may be many.
+	Size int
 	// State is what the operation keeps from Prep to Run, and between tries.
 	State any
 
@@ -166,12 +168,17 @@ func (r *Ring) park(q *Request) {
 		r.parked = make([]requests, parkBuckets)
 	}
 	q.parked = true
+	waiting.Add(q.cost())
 	r.bucket(q.UserData).add(q)
 }
+
+// cost is about how much memory a request takes that waits.
+func (q *Request) cost() int64 { return 1024 + int64(q.Size) }
 
 func (r *Ring) unpark(q *Request) {
 	if q.parked {
 		q.parked = false
+		waiting.Add(-q.cost())
 		r.bucket(q.UserData).remove(q)
 	}
 }
@@ -187,7 +194,7 @@ func (r *Ring) bucket(data uint64) *requests {
 // issue begins a request, or ends it if its submission was wrong. mu is held.
 func (r *Ring) issue(q *Request) {
 	q.state = stateNew
-	if q.user.gone {
+	if q.user.gone || r.closed {
 		q.err = unix.ECANCELED
 	}
 	if q.err != nil {

@@ -44,7 +44,7 @@ func (s *sqThread) run() {
 		r.setSQFlag(linux.IORING_SQ_NEED_WAKEUP, false)
 		n := uint32(0)
 		if !r.disabled.Load() {
-			n = r.submit(s.t, r.sqEntries)
+			n, _ = r.submit(s.t, r.sqEntries) // what finds no memory is tried when the program enters
 		}
 		r.settle()
 		r.runReady()

@@ -1,9 +1,12 @@
 package uring
 
 import (
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 
 	"gosv/abi/linux"
+	"gosv/kernel/frame"
 	"gosv/kernel/task"
 )
 
@@ -28,13 +31,18 @@ const (
 	submitStep = 64 // entries between looks at what became due
 )
 
+// maxBegun is how many requests of one ring may be on their way.
+const maxBegun = 1 << 16
+
 // submit takes up to n entries from the submission ring, and returns how many it
-// took. mu is held.
-func (r *Ring) submit(t *task.Thread, n uint32) uint32 {
-	waiting := r.mem.load(offSQTail) - r.sqHead
-	n = min(n, waiting, r.sqEntries)
+// took; EAGAIN if too much is on its way already. mu is held.
+func (r *Ring) submit(t *task.Thread, n uint32) (uint32, error) {
+	n = min(n, r.mem.load(offSQTail)-r.sqHead, r.sqEntries)
 	if n == 0 {
-		return 0
+		return 0, nil
+	}
+	if r.crowded() {
+		return 0, unix.EAGAIN
 	}
 	u := r.userOf(t, t.Creds())
 	u.requests++ // kept meanwhile
@@ -48,13 +56,14 @@ func (r *Ring) submit(t *task.Thread, n uint32) uint32 {
 			break
 		}
 		done++
-		ok := r.take(t, u, i, &c)
-		r.mem.store(offSQHead, r.sqHead)
-		if !ok && r.flags&linux.IORING_SETUP_SUBMIT_ALL == 0 {
+		if ok := r.take(t, u, i, &c); !ok && r.flags&linux.IORING_SETUP_SUBMIT_ALL == 0 {
 			break
 		}
 		if done%submitStep == 0 && c.head == nil {
 			r.settle()
+			if r.crowded() {
+				break
+			}
 		}
 	}
 	r.mem.store(offSQHead, r.sqHead)
@@ -62,7 +71,15 @@ func (r *Ring) submit(t *task.Thread, n uint32) uint32 {
 		r.begin(&c)
 	}
 	u.requests--
-	return done
+	return done, nil
+}
+
+// waiting is about how much memory the requests of all rings take that wait.
+var waiting atomic.Int64
+
+// crowded reports that no more requests can be taken.
+func (r *Ring) crowded() bool {
+	return r.started-r.ended >= maxBegun || waiting.Load() > int64(frame.Total())*pageSize/8
 }
 
 // take makes a request of an entry, and begins it unless others of its chain are

@@ -86,7 +86,7 @@ func (r *Ring) setTimer(q *Request) {
 
 func startTimeout(r *Ring, q *Request) {
 	q.state = stateTimer
-	q.timer.base = r.total.Load() - r.timedOut
+	q.timer.base = r.total() - r.timedOut
 	if q.Off != 0 {
 		r.timeouts = append(r.timeouts, q)
 	}
@@ -117,7 +117,7 @@ func (r *Ring) timeUp(q *Request) { r.endTimeout(q, -int32(unix.ETIME)) }
 func (r *Ring) checkTimeouts() {
 	for i := 0; i < len(r.timeouts); i++ {
 		q := r.timeouts[i]
-		if r.total.Load()-r.timedOut-q.timer.base >= uint32(q.Off) {
+		if r.total()-r.timedOut-q.timer.base >= uint32(q.Off) {
 			r.endTimeout(q, 0)
 			i = -1
 		}

@@ -88,8 +88,9 @@ type Ring struct {
 	cqTail     uint32
 	overflow   []linux.IOURingCQE
 	postedTail atomic.Uint32 // cqTail, for those who do not hold cqMu
-	pending    atomic.Uint32 // completions that nobody was told of yet
-	total      atomic.Uint32 // completions so far
+	lost       atomic.Bool   // a completion was dropped, and nobody was told of it
+	posted     uint32        // completions so far
+	signalled  uint32        // those that others were told of
 	timedOut   uint32        // those of timeouts, which do not count for timeouts; guarded by mu
 
 	readyMu sync.Mutex // guards what follows
