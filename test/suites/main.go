@@ -44,7 +44,7 @@ func main() {
 	flag.StringVar(&o.memory, "m", "4G", "`SIZE` of the guest's memory")
 	flag.IntVar(&o.cpus, "c", 2, "`NUMBER` of the guest's CPUs")
 	flag.IntVar(&o.batch, "batch", 8, "run `NUMBER` suites in one guest")
-	flag.IntVar(&o.stall, "stall", 60, "`SECONDS` that one test may take in the guest")
+	flag.IntVar(&o.stall, "stall", 60, "`SECONDS` that one test may wait; it may work for five times as long")
 	flag.IntVar(&o.total, "total", 540, "`SECONDS` that one suite may take in the guest")
 	flag.BoolVar(&o.retry, "retry", true, "run what failed in the guest alone a second time")
 	flag.BoolVar(&o.more, "more", false, "keep what the last run knows, and run the rest and what failed in the guest only")

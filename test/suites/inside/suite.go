@@ -146,6 +146,7 @@ func (s *suite) process(tests []string) (left []string, tail string, err error) 
 	stall := time.NewTicker(time.Second)
 	defer stall.Stop()
 	why := ""
+	busy := watch{session: cmd.Process.Pid}
 	var quit time.Time
 	var drained <-chan time.Time
 	for open := true; open; {
@@ -165,8 +166,8 @@ func (s *suite) process(tests []string) (left []string, tail string, err error) 
 			case over == nil:
 			case !quit.IsZero() && now.Sub(quit) > 10*time.Second:
 				syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			case quit.IsZero() && (p.idle(now) > time.Duration(s.Stall)*time.Second || now.After(s.end)):
-				why = fmt.Sprintf("no end after %d s\n", s.Stall)
+			case quit.IsZero() && (s.hangs(p.idle(now), now, &busy) || now.After(s.end)):
+				why = fmt.Sprintf("no end after %.0f s\n", p.idle(now).Seconds())
 				quit = now
 				cmd.Process.Signal(syscall.SIGQUIT) // Go programs and Python's faulthandler say where they are
 			}
@@ -188,6 +189,13 @@ func (s *suite) process(tests []string) (left []string, tail string, err error) 
 		why += err.Error() + "\n"
 	}
 	return p.running(), why + p.tail(), err
+}
+
+// hangs tells whether a test that has said nothing for a while is given up: at
+// once when it waits, and after a longer time when it works.
+func (s *suite) hangs(idle time.Duration, now time.Time, busy *watch) bool {
+	stall := time.Duration(s.Stall) * time.Second
+	return idle > stall && (idle > 5*stall || busy.waits(now))
 }
 
 // read sends the lines of r; very long ones in pieces.

@@ -11,7 +11,7 @@ type Suite struct {
 	Run     string   // option that names tests, as a format: "-test.run=^(%s)$"
 	Between string   // what is between their names: "|"
 	Skip    []string // tests not to run
-	Stall   int      // seconds that one test may take
+	Stall   int      // seconds that one test may wait; it may work for five times as long
 	Total   int      // seconds that all may take together
 }
 
