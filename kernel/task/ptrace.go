@@ -99,7 +99,7 @@ func (t *Thread) TraceMe() error {
 	defer tab.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t.traced() || p.parent == nil {
+	if t.traced() || p.parent == nil || p.parent.kernel {
 		return unix.EPERM
 	}
 	maker := tab.tasks[p.makerTID]

@@ -578,6 +578,59 @@ static void hardware(void)
 	EXITED("hardware end", child, 7);
 }
 
+// The kernel's own accesses are no hits.
+static void kernel_writes(void)
+{
+	struct timespec zero = {0, 0};
+	for (int i = 0; i < 100; i++)
+		syscall(SYS_clock_gettime, CLOCK_REALTIME, &word);
+	syscall(SYS_nanosleep, &zero, NULL);
+	word = 3;
+}
+
+static volatile uint16_t selector;
+
+// MOV SS puts a hit off until after the next instruction, which is the kernel's first.
+static void delayed(void)
+{
+	__asm__ volatile("movw %%ss, %0" : "=m"(selector));
+	for (int i = 0; i < 20; i++) {
+		long r = SYS_getpid;
+		__asm__ volatile("movw %1, %%ss\n syscall" : "+a"(r) : "m"(selector) : "rcx", "r11", "memory");
+		if (r != getpid())
+			_exit(1);
+		__asm__ volatile("movw %0, %%ss\n int3" : : "m"(selector) : "memory");
+	}
+}
+
+static void hardware_kernel(void)
+{
+	tracee(kernel_writes);
+	STOPPED("kernel writes", child, SIGSTOP);
+	trace(POKEUSER, child, DR(0), (long)&word);
+	EQ("DR7", trace(POKEUSER, child, DR(7), 1 | 0xdUL << 16), 0);
+	trace(CONT, child, 0, 0);
+	STOPPED("the program's", child, SIGTRAP);
+	long v = 0;
+	trace(PEEKDATA, child, (long)&word, (long)&v);
+	EQ("its value", v, 3);
+	trace(CONT, child, 0, 0);
+	EXITED("kernel writes end", child, 7);
+
+	tracee(delayed);
+	STOPPED("delayed", child, SIGSTOP);
+	trace(POKEUSER, child, DR(0), (long)&selector);
+	EQ("DR7", trace(POKEUSER, child, DR(7), 1 | 0x7UL << 16), 0); // 2 bytes, read or written
+	int other = 0;
+	do {
+		trace(CONT, child, 0, 0);
+		next(child);
+		other += WIFSTOPPED(status) && WSTOPSIG(status) != SIGTRAP;
+	} while (WIFSTOPPED(status));
+	EQ("only traps", other, 0);
+	EQ("survived", status, 7 << 8);
+}
+
 static int pipes[2];
 
 static void reads(void)
@@ -1074,6 +1127,7 @@ int main(int argc, char **argv)
 	stepping();
 	handler();
 	hardware();
+	hardware_kernel();
 	attach();
 	seize();
 	events();
