@@ -10,7 +10,7 @@ RACE    := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 TOOLENV := CGO_ENABLED=0
 
 .DEFAULT_GOAL := help
-.PHONY: help build kernel demo test unit guest net apps suites lint bench docs clean setup fuzz
+.PHONY: help build kernel demo test unit guest net apps soak suites lint bench docs clean setup fuzz
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,10 @@ guest: build ## programs in the guest: conformance, boots, Debian's programs
 net: build ## Debian's servers in the guest, with real clients and on a bad wire (minutes)
 	@sh test/setup.sh
 	$(GO) test -count=1 -timeout 40m -v ./test/net
+
+soak: build ## redis under mixed load for 20 minutes, and what the kernel holds meanwhile
+	@sh test/setup.sh
+	GOSV_TEST_SOAK=20m $(GO) test -count=1 -timeout 60m -v -run TestSoak ./test/net
 
 apps: build ## everything of the guest tests, with full loads (long)
 	@sh test/setup.sh

@@ -59,6 +59,12 @@ var edits = []struct {
 	{"pkg/tcpip/transport/tcp/snd.go", "\t// We need to clone the packet because sendRaw takes ownership of pkt,\n", "\ts.ep.sentData(s.LastSendTime)\n", 1},
 	// Connections are accepted in the order of their last segment: deps/delack.go.txt.
 	{"pkg/tcpip/transport/tcp/dispatcher.go", "\t\td.selectProcessor(id).queueEndpoint(ep)\n", "\t\td.processorOf(ep, id).queueEndpoint(ep)\n", 1},
+	// A window that was offered is not taken back: what its scale cannot express is given, as Linux does (tcp_select_window).
+	// Rounded down, it shrank by some bytes; a peer that had sent them had its acknowledgements refused from then on, and two
+	// full windows stayed full.
+	{"pkg/tcpip/transport/tcp/rcv.go", "\t// Apply silly-window avoidance when recovering from zero-window situation.\n",
+		"\tunit := seqnum.Size(1) << r.RcvWndScale\n\tnewWnd = (newWnd + unit - 1) &^ (unit - 1)\n" +
+			"\tif r.RcvAcc.LessThan(r.RcvNxt.Add(newWnd)) {\n\t\tr.RcvAcc = r.RcvNxt.Add(newWnd)\n\t}\n\n", 1},
 	// A datagram's source may be an IPv4 address: see control.go in kernel/net/inet.
 	{"pkg/tcpip/transport/internal/network/endpoint.go", "ipv6PktInfoValid := e.effectiveNetProto == header.IPv6ProtocolNumber && opts", "ipv6PktInfoValid := opts", 1},
 	{"pkg/tcpip/transport/internal/network/endpoint.go", "if e.stack.CheckLocalAddress(nicID, header.IPv6ProtocolNumber, pktInfoAddr) == 0 {",

@@ -233,6 +233,7 @@ func (c *dhcp4) apply(l *lease4) {
 			c.n.addGateway(r.dst, r.gateway, l.addr)
 		}
 	}
+	changed()
 	logf(c.n.name + ": " + l.address().String() + " by DHCP")
 	learned(c.n.id, sourceDHCP4, Resolver{Servers: l.dns, Search: l.search}, l.hostname)
 }

@@ -222,7 +222,11 @@ func (l *link) Room(q int) {
 }
 
 // Link notes whether there is a carrier.
-func (l *link) Link(up bool) { l.up.Store(up) }
+func (l *link) Link(up bool) {
+	if l.up.Swap(up) != up {
+		changed()
+	}
+}
 
 // Receive hands a frame to the stack.
 func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {

@@ -36,6 +36,7 @@ var _ ipv6.NDPDispatcher = ndpEvents{}
 func (ndpEvents) OnDuplicateAddressDetectionResult(id tcpip.NICID, a tcpip.Address, r stack.DADResult) {
 	switch r.(type) {
 	case *stack.DADSucceeded:
+		changed()
 		if !header.IsV6LinkLocalUnicastAddress(a) {
 			later(func() {
 				if n := nicOf(id); n != nil {
@@ -57,6 +58,7 @@ func (ndpEvents) OnOffLinkRouteUpdated(id tcpip.NICID, dst tcpip.Subnet, router 
 			}
 		}
 		base().AddRoute(tcpip.Route{Destination: dst, Gateway: router, NIC: id})
+		changed()
 	})
 }
 
@@ -64,12 +66,16 @@ func (ndpEvents) OnOffLinkRouteUpdated(id tcpip.NICID, dst tcpip.Subnet, router 
 func (ndpEvents) OnOffLinkRouteInvalidated(id tcpip.NICID, dst tcpip.Subnet, router tcpip.Address) {
 	later(func() {
 		base().RemoveRoutes(func(r tcpip.Route) bool { return r.NIC == id && r.Destination == dst && r.Gateway == router })
+		changed()
 	})
 }
 
 // OnOnLinkPrefixDiscovered adds the route to a network on the link.
 func (ndpEvents) OnOnLinkPrefixDiscovered(id tcpip.NICID, dst tcpip.Subnet) {
-	later(func() { base().ReplaceRoute(tcpip.Route{Destination: dst, NIC: id}) })
+	later(func() {
+		base().ReplaceRoute(tcpip.Route{Destination: dst, NIC: id})
+		changed()
+	})
 }
 
 // OnOnLinkPrefixInvalidated takes it away.
@@ -78,6 +84,7 @@ func (ndpEvents) OnOnLinkPrefixInvalidated(id tcpip.NICID, dst tcpip.Subnet) {
 		base().RemoveRoutes(func(r tcpip.Route) bool {
 			return r.NIC == id && r.Destination == dst && r.Gateway.Len() == 0
 		})
+		changed()
 	})
 }
 
@@ -92,7 +99,7 @@ func (ndpEvents) OnAutoGenAddress(id tcpip.NICID, a tcpip.AddressWithPrefix) sta
 }
 
 func (ndpEvents) OnAutoGenAddressDeprecated(tcpip.NICID, tcpip.AddressWithPrefix)  {}
-func (ndpEvents) OnAutoGenAddressInvalidated(tcpip.NICID, tcpip.AddressWithPrefix) {}
+func (ndpEvents) OnAutoGenAddressInvalidated(tcpip.NICID, tcpip.AddressWithPrefix) { changed() }
 
 // OnRecursiveDNSServerOption takes name servers (RFC 8106), until the next
 // advertisement says otherwise.

@@ -59,6 +59,7 @@ func (n *nic) addAddress(a tcpip.AddressWithPrefix) error {
 	if err != nil {
 		return stackError{err}
 	}
+	defer changed()
 	if subnet := a.Subnet(); subnet.Prefix() < a.Address.BitLen() {
 		base().ReplaceRoute(tcpip.Route{Destination: subnet, NIC: n.id, SourceHint: a.Address})
 	}
@@ -71,11 +72,13 @@ func (n *nic) removeAddress(a tcpip.AddressWithPrefix) {
 	base().RemoveRoutes(func(r tcpip.Route) bool {
 		return r.NIC == n.id && r.SourceHint == a.Address
 	})
+	changed()
 }
 
 // addGateway adds a route by a gateway.
 func (n *nic) addGateway(dst tcpip.Subnet, gateway, source tcpip.Address) {
 	base().AddRoute(tcpip.Route{Destination: dst, Gateway: gateway, NIC: n.id, SourceHint: source})
+	changed()
 }
 
 // defaultFor is 0.0.0.0/0 or ::/0.

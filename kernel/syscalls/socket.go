@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/abi/linux"
+	"gosv/kernel/cpu"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
@@ -295,8 +296,15 @@ func closeLingering(t *task.Thread, fd int) error {
 	if err := t.Files.Close(fd); err != nil || time == 0 {
 		return err
 	}
-	waitSocket(t, s, wait.Writable|wait.Hup|wait.Err|wait.RdHup, time, false, s.Drained) //nolint:errcheck // it is closed, whatever ended the wait
-	return nil
+	// The stack tells nobody that the last acknowledgement has come.
+	const often = 1e6
+	for end, pause := after(time), int64(often); ; pause = min(2*pause, 32*often) {
+		now := cpu.Nanotime()
+		err := waitSocketUntil(t, s, wait.Writable|wait.Hup|wait.Err, min(end, now+pause), false, s.Drained)
+		if err != unix.EAGAIN || now >= end {
+			return nil // the socket is closed, whatever ended the wait
+		}
+	}
 }
 
 // A socketWaiter is the registration of a thread that waits for a socket; kept for

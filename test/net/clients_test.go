@@ -168,7 +168,9 @@ func TestIperf(t *testing.T) {
 		name string
 		args []string
 	}{
-		{"to-guest", nil}, {"from-guest", []string{"-R"}}, {"both-ways", []string{"--bidir"}}, {"4-streams", []string{"-P", "4"}}, {"udp", []string{"-u", "-b", "50M"}}, {"udp-from-guest", []string{"-u", "-R", "-b", "50M"}},
+		{"to-guest", nil}, {"from-guest", []string{"-R"}}, {"both-ways", []string{"--bidir"}}, {"4-streams", []string{"-P", "4"}},
+		{"udp", []string{"-u", "-b", "50M"}}, {"udp-from-guest", []string{"-u", "-R", "-b", "50M"}},
+		{"ipv6-to-guest", []string{"-6"}}, {"ipv6-from-guest", []string{"-6", "-R"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// It listens anew for each test, and resets who came in between.
@@ -176,13 +178,21 @@ func TestIperf(t *testing.T) {
 			for until := time.Now().Add(limit); strings.Count(r.out.String(), "Server listening") < tests && time.Now().Before(until); {
 				time.Sleep(20 * time.Millisecond)
 			}
+			r.host = guestIP
+			if len(c.args) > 0 && c.args[0] == "-6" {
+				r.host = guestIP6
+			}
 			out := run(t, append([]string{"iperf3", "-c", r.host, "-p", strconv.Itoa(iperfPort), "-t", seconds, "-f", "m"}, c.args...)...)
 			if !strings.Contains(out, "iperf Done") {
 				t.Errorf("iperf3:\n%s", out)
 			}
 			for _, line := range strings.Split(out, "\n") {
-				if strings.Contains(line, "receiver") {
-					t.Log(line)
+				if !strings.Contains(line, "receiver") {
+					continue
+				}
+				t.Log(line)
+				if strings.Contains(line, " 0.00 Bytes ") {
+					t.Errorf("nothing came:\n%s", out)
 				}
 			}
 		})

@@ -57,9 +57,10 @@ func TestSoak(t *testing.T) {
 	began, round := time.Now(), 0
 	for ; time.Since(began) < long || round < 4; round++ {
 		for _, l := range loads {
-			out := run(t, append([]string{"redis-benchmark", "-h", r.host, "-p", p, "-c", "50", "-r", "20000", "-q"}, strings.Fields(l)...)...)
-			if strings.Contains(strings.ToLower(out), "error") {
-				t.Fatalf("round %d, %s: %s", round, l, last(out, 1000))
+			argv := append([]string{"redis-benchmark", "-h", r.host, "-p", p, "-c", "50", "-r", "20000", "-q"}, strings.Fields(l)...)
+			out, err := try(10*limit, "", argv...)
+			if err != nil || strings.Contains(strings.ToLower(out), "error") {
+				t.Fatalf("round %d, %s: %v %s", round, l, err, last(out, 1000))
 			}
 		}
 		if err := parallel(8, 200, func(i int) error {

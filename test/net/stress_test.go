@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +45,9 @@ func settles(t *testing.T, c *http.Client, r *running, before held, kib int) {
 	t.Errorf("before %+v, after %+v", before, now)
 }
 
+// families are the guest's addresses: half of the connections go to each.
+var families = [2]string{guestIP, guestIP6}
+
 // TestResets breaks connections off in the middle, in each way there is.
 func TestResets(t *testing.T) {
 	r := inLAN(t, goServer(t, webPort), newLAN(t))
@@ -52,7 +56,7 @@ func TestResets(t *testing.T) {
 	request := []byte("POST /sum HTTP/1.1\r\nHost: gosv\r\nContent-Length: 1000000\r\n\r\n")
 	if err := parallel(16, load(300, 10000), func(i int) error {
 		port := []int{webPort, webPort + tlsAfter, webPort + echoAfter}[i%3]
-		c, err := connect(r.at(port))
+		c, err := connect(net.JoinHostPort(families[i/5%2], strconv.Itoa(port)))
 		if err != nil {
 			return err
 		}
@@ -106,7 +110,7 @@ func TestOpenClose(t *testing.T) {
 	before := holds(t, c, r)
 	n, began := load(2000, 10000), time.Now()
 	if err := parallel(32, n, func(i int) error {
-		c, err := net.DialTimeout("tcp", r.at(webPort+echoAfter), limit)
+		c, err := net.DialTimeout("tcp", net.JoinHostPort(families[i%2], strconv.Itoa(webPort+echoAfter)), limit)
 		if err != nil {
 			return err
 		}
@@ -145,7 +149,7 @@ func TestIdle(t *testing.T) {
 		}
 	}
 	each(func(i int) (err error) {
-		if conns[i], err = net.DialTimeout("tcp", r.at(webPort+echoAfter), limit); err != nil {
+		if conns[i], err = net.DialTimeout("tcp", net.JoinHostPort(families[i%2], strconv.Itoa(webPort+echoAfter)), limit); err != nil {
 			return err
 		}
 		return echoes(conns[i], []byte("hello"))

@@ -29,7 +29,12 @@ const (
 	webPort  = 28080
 	tlsPort  = 28443
 	bigBytes = 100 << 20
+
+	mediumBytes = 20 << 20
 )
+
+// large is the file of the site that servers give beside small ones: in CI the big one is fetched once.
+func large() string { return load("/medium", "/big") }
 
 // nodeModules is where Debian keeps the modules of node.
 const nodeModules = "/usr/share/nodejs"
@@ -52,7 +57,7 @@ var site = sync.OnceValues(func() (dir string, err error) {
 			b[i+j] = byte(x >> (8 * j))
 		}
 	}
-	files["www/big"] = b
+	files["www/big"], files["www/medium"] = b, b[:mediumBytes]
 	if files["cert.pem"], files["key.pem"], err = certificate(); err != nil {
 		return dir, err
 	}
@@ -164,6 +169,7 @@ var wrkTrouble = regexp.MustCompile(`(?m)^\s*(Socket errors:.*|Non-2xx.*)$`)
 func wrk(t *testing.T, url string, connections, seconds int) {
 	t.Helper()
 	out := run(t, "wrk", "-t", "2", "-c", strconv.Itoa(connections), "-d", strconv.Itoa(seconds), "--timeout", "10", "--latency", url)
+	t.Logf("%d connections, %d s: %s", connections, seconds, url)
 	if bad := wrkTrouble.FindString(out); bad != "" || !strings.Contains(out, "Requests/sec:") {
 		t.Errorf("wrk: %s\n%s", bad, out)
 		return
@@ -202,10 +208,10 @@ func TestNginx(t *testing.T) {
 		}
 		t.Logf("100 MB in %v", time.Since(began).Round(time.Millisecond))
 		began = time.Now()
-		if err := fetch(c, "https://"+r.at(tlsPort)+"/big", dir+"/www/big"); err != nil {
+		if err := fetch(c, "https://"+r.at(tlsPort)+large(), dir+"/www"+large()); err != nil {
 			t.Error(err)
 		}
-		t.Logf("100 MB over TLS in %v", time.Since(began).Round(time.Millisecond))
+		t.Logf("%s over TLS in %v", large(), time.Since(began).Round(time.Millisecond))
 		small(t, r.url(webPort, ""), dir, 4, 200)
 		small(t, "https://"+r.at(tlsPort), dir, 8, 200)
 		// A real client that knows the certificate, and a range.
@@ -223,6 +229,8 @@ func TestNginxLoad(t *testing.T) {
 	r := inLAN(t, nginx(t), newLAN(t))
 	wrk(t, r.url(webPort, "/index.html"), 200, load(4, 60))
 	wrk(t, "https://"+r.at(tlsPort)+"/index.html", load(20, 200), load(3, 30))
+	r.host = guestIP6
+	wrk(t, r.url(webPort, "/index.html"), 200, load(3, 60))
 	r.alive()
 }
 
@@ -239,7 +247,7 @@ mimetype.assign = (".html" => "text/html", ".txt" => "text/plain")
 	s := server{argv: []string{"/usr/sbin/lighttpd", "-D", "-f", path}, flags: append(append(flags, "-v", "/usr/lib/lighttpd:/usr/lib/lighttpd"), more...),
 		machine: target.Machine{Memory: 512}, ports: []int{webPort}, up: servesHTTP(webPort)}
 	both(t, s, func(t *testing.T, r *running) {
-		if err := fetch(client(t), r.url(webPort, "/big"), dir+"/www/big"); err != nil {
+		if err := fetch(client(t), r.url(webPort, large()), dir+"/www"+large()); err != nil {
 			t.Error(err)
 		}
 		small(t, r.url(webPort, ""), dir, 4, load(200, 5000))
@@ -320,7 +328,7 @@ func TestPython(t *testing.T) {
 		s := server{argv: []string{"/usr/bin/python3", "-m", "http.server", "--directory", dir + "/www", port}, flags: flags,
 			machine: target.Machine{Memory: 512}, ports: []int{webPort}, up: servesHTTP(webPort)}
 		both(t, s, func(t *testing.T, r *running) {
-			if err := fetch(client(t), r.url(webPort, "/big"), dir+"/www/big"); err != nil {
+			if err := fetch(client(t), r.url(webPort, large()), dir+"/www"+large()); err != nil {
 				t.Error(err)
 			}
 			small(t, r.url(webPort, ""), dir, 2, 40)
@@ -411,7 +419,7 @@ func TestCxx(t *testing.T) {
 			s := server{argv: []string{target.Build(t, target.Program{Source: "cxx/web.cc", Linking: linking}), strconv.Itoa(webPort), dir + "/www"},
 				flags: flags, machine: target.Machine{Memory: 512, CPUs: 2}, ports: []int{webPort}, up: servesHTTP(webPort)}
 			both(t, s, func(t *testing.T, r *running) {
-				if err := fetch(client(t), r.url(webPort, "/big"), dir+"/www/big"); err != nil {
+				if err := fetch(client(t), r.url(webPort, large()), dir+"/www"+large()); err != nil {
 					t.Error(err)
 				}
 				small(t, r.url(webPort, ""), dir, 8, load(200, 5000))

@@ -391,6 +391,7 @@ func (s *Socket) Listen(c *socket.Caller, backlog int) error {
 	if !s.isTCP() {
 		return unix.EOPNOTSUPP
 	}
+	s.small.backlog.Store(int32(min(backlog, 1<<31-1)))
 	return errno(s.endpoint().Listen(backlog))
 }
 

@@ -21,7 +21,7 @@ type smallOptions struct {
 	notSentLowat, fastOpen, thinLinear  atomic.Int32
 	deferAccept, bindNoPort, minTTL     atomic.Int32
 	multicastAll, pathMTU, mtuDiscover6 atomic.Int32
-	flowInfo, v6MTU                     atomic.Int32
+	flowInfo, v6MTU, backlog            atomic.Int32
 }
 
 // inherit copies what an accepted socket has from the listening one.

@@ -1,7 +1,6 @@
 package inet
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 	"strings"
@@ -349,41 +348,4 @@ func AppendSockstat(b []byte, others int) []byte {
 		b = strconv.AppendInt(append(b, l.text...), int64(l.v), 10)
 	}
 	return append(b, "\nFRAG: inuse 0 memory 0\n"...)
-}
-
-// AppendSNMP writes snmp, with what the stack counts.
-func AppendSNMP(b []byte) []byte {
-	st := net.Default().Stats()
-	group := func(name string, list []counter) {
-		var names, values bytes.Buffer
-		for _, c := range list {
-			names.WriteString(" " + c.name)
-			values.WriteString(" " + strconv.FormatInt(c.v, 10))
-		}
-		b = append(append(append(b, name+":"...), names.Bytes()...), '\n')
-		b = append(append(append(b, name+":"...), values.Bytes()...), '\n')
-	}
-	n := func(c *tcpip.StatCounter) int64 { return int64(c.Value()) }
-	group("Ip", []counter{{"Forwarding", 2}, {"DefaultTTL", 64}, {"InReceives", n(st.IP.PacketsReceived)}, {"InHdrErrors", n(st.IP.MalformedPacketsReceived)},
-		{"InAddrErrors", n(st.IP.InvalidDestinationAddressesReceived)}, {"ForwDatagrams", 0}, {"InUnknownProtos", 0}, {"InDiscards", 0},
-		{"InDelivers", n(st.IP.PacketsDelivered)}, {"OutRequests", n(st.IP.PacketsSent)}, {"OutDiscards", n(st.IP.OutgoingPacketErrors)},
-		{"OutNoRoutes", 0}, {"ReasmTimeout", 0}, {"ReasmReqds", 0}, {"ReasmOKs", 0}, {"ReasmFails", 0}, {"FragOKs", 0}, {"FragFails", 0}, {"FragCreates", 0}})
-	in, out := st.ICMP.V4.PacketsReceived, st.ICMP.V4.PacketsSent
-	group("Icmp", []counter{{"InMsgs", n(in.EchoRequest) + n(in.EchoReply) + n(in.DstUnreachable)}, {"InErrors", n(in.Invalid)}, {"InCsumErrors", 0},
-		{"InDestUnreachs", n(in.DstUnreachable)}, {"InTimeExcds", n(in.TimeExceeded)}, {"InEchos", n(in.EchoRequest)}, {"InEchoReps", n(in.EchoReply)},
-		{"OutMsgs", n(out.EchoRequest) + n(out.EchoReply) + n(out.DstUnreachable)}, {"OutErrors", n(out.Dropped)},
-		{"OutDestUnreachs", n(out.DstUnreachable)}, {"OutEchos", n(out.EchoRequest)}, {"OutEchoReps", n(out.EchoReply)}})
-	group("Tcp", []counter{{"RtoAlgorithm", 1}, {"RtoMin", 200}, {"RtoMax", 120000}, {"MaxConn", -1}, {"ActiveOpens", n(st.TCP.ActiveConnectionOpenings)},
-		{"PassiveOpens", n(st.TCP.PassiveConnectionOpenings)}, {"AttemptFails", n(st.TCP.FailedConnectionAttempts)}, {"EstabResets", n(st.TCP.EstablishedResets)},
-		{"CurrEstab", n(st.TCP.CurrentEstablished)}, {"InSegs", n(st.TCP.ValidSegmentsReceived)}, {"OutSegs", n(st.TCP.SegmentsSent)},
-		{"RetransSegs", n(st.TCP.Retransmits)}, {"InErrs", n(st.TCP.InvalidSegmentsReceived)}, {"OutRsts", n(st.TCP.ResetsSent)}, {"InCsumErrors", n(st.TCP.ChecksumErrors)}})
-	group("Udp", []counter{{"InDatagrams", n(st.UDP.PacketsReceived)}, {"NoPorts", n(st.UDP.UnknownPortErrors)}, {"InErrors", n(st.UDP.MalformedPacketsReceived)},
-		{"OutDatagrams", n(st.UDP.PacketsSent)}, {"RcvbufErrors", n(st.UDP.ReceiveBufferErrors)}, {"SndbufErrors", 0}, {"InCsumErrors", n(st.UDP.ChecksumErrors)},
-		{"IgnoredMulti", 0}, {"MemErrors", 0}})
-	return b
-}
-
-type counter struct {
-	name string
-	v    int64
 }

@@ -17,7 +17,7 @@ func init() {
 	}{
 		{"tcp", AppendTCP}, {"tcp6", AppendTCP6}, {"udp", AppendUDP}, {"udp6", AppendUDP6}, {"raw", AppendRaw}, {"raw6", AppendRaw6},
 		{"dev", AppendDev}, {"route", AppendRoute}, {"if_inet6", AppendIfInet6}, {"ipv6_route", AppendIPv6Route},
-		{"arp", AppendARP}, {"snmp", AppendSNMP}, {"igmp", AppendIGMP}, {"igmp6", AppendIGMP6},
+		{"arp", AppendARP}, {"snmp", AppendSNMP}, {"snmp6", AppendSNMP6}, {"netstat", AppendNetstat}, {"igmp", AppendIGMP}, {"igmp6", AppendIGMP6},
 	} {
 		procfs.RegisterNet(f.name, f.append)
 	}

@@ -1,7 +1,14 @@
-// Package netlink is AF_NETLINK sockets (netlink(7)) with the family NETLINK_ROUTE (rtnetlink(7)): what ip(8), getifaddrs(3) and
-// getaddrinfo(3) ask about interfaces, addresses, routes and neighbours, and the changes of them that root may make.
+// Package netlink is AF_NETLINK sockets (netlink(7)) with the families NETLINK_ROUTE (rtnetlink(7)) — what ip(8), getifaddrs(3)
+// and getaddrinfo(3) ask about interfaces, addresses, routes and neighbours, the changes of them that root may make, and the
+// groups that are told of changes — and NETLINK_SOCK_DIAG (sock_diag(7)), which ss(8) asks about sockets.
 //
 // A request is answered while it is sent: the answers wait in the socket's queue.
+//
+// Lock order:
+//
+//	seen.mu
+//	Socket.mu
+//	ports.mu, members.mu
 package netlink
 
 import (
@@ -25,7 +32,7 @@ func (family) New(c *socket.Caller, typ, protocol int) (socket.Socket, error) {
 	if typ != unix.SOCK_RAW && typ != unix.SOCK_DGRAM {
 		return nil, unix.ESOCKTNOSUPPORT
 	}
-	if protocol != unix.NETLINK_ROUTE {
+	if protocol != unix.NETLINK_ROUTE && protocol != unix.NETLINK_SOCK_DIAG {
 		return nil, unix.EPROTONOSUPPORT
 	}
 	s := new(Socket)
@@ -40,11 +47,17 @@ func (f family) Pair(c *socket.Caller, typ, protocol int) (socket.Socket, socket
 	return nil, nil, unix.EOPNOTSUPP
 }
 
-// ports are the port IDs in use; by default a process's first socket has its PID.
+// ports are the port IDs in use; by default a process's first socket of a
+// protocol has its PID.
 var ports struct {
 	mu   sync.Mutex
-	m    map[uint32]*Socket
+	m    map[portKey]*Socket
 	next uint32
+}
+
+type portKey struct {
+	protocol int
+	port     uint32
 }
 
 // A Socket is one netlink socket.
@@ -54,12 +67,18 @@ type Socket struct {
 	// mu guards what follows.
 	mu     sync.Mutex
 	port   uint32
-	groups uint32
-	queue  [][]byte // datagrams not yet received
+	groups uint64   // that the socket is a member of, the first in bit 0
+	queue  []packet // not yet received
 	size   int
 	lost   bool // something did not fit: ENOBUFS once
 	to     uint32
 	capAck bool
+}
+
+// A packet is a datagram, and the group it was for.
+type packet struct {
+	b     []byte
+	group int // 0 if it was for this socket
 }
 
 const sizeNL = 12 // struct sockaddr_nl
@@ -68,6 +87,9 @@ const sizeNL = 12 // struct sockaddr_nl
 func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 	if len(b) < sizeNL || binary.LittleEndian.Uint16(b) != unix.AF_NETLINK {
 		return unix.EINVAL
+	}
+	if s.Protocol == unix.NETLINK_ROUTE && binary.LittleEndian.Uint32(b[8:]) != 0 {
+		watch()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +102,7 @@ func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 	case !s.claim(c, port):
 		return unix.EADDRINUSE
 	}
-	s.groups = binary.LittleEndian.Uint32(b[8:])
+	s.join(s.groups>>32<<32 | uint64(binary.LittleEndian.Uint32(b[8:])))
 	return nil
 }
 
@@ -89,21 +111,22 @@ func (s *Socket) claim(c *socket.Caller, port uint32) bool {
 	ports.mu.Lock()
 	defer ports.mu.Unlock()
 	if ports.m == nil {
-		ports.m = make(map[uint32]*Socket)
+		ports.m = make(map[portKey]*Socket)
 	}
+	taken := func(p uint32) bool { return ports.m[portKey{s.Protocol, p}] != nil }
 	if port == 0 {
-		if port = uint32(c.PID); port == 0 || ports.m[port] != nil {
+		if port = uint32(c.PID); port == 0 || taken(port) {
 			for {
 				ports.next--
-				if port = ports.next - 4096; port > 1<<31 && ports.m[port] == nil {
+				if port = ports.next - 4096; port > 1<<31 && !taken(port) {
 					break
 				}
 			}
 		}
-	} else if ports.m[port] != nil {
+	} else if taken(port) {
 		return false
 	}
-	ports.m[port] = s
+	ports.m[portKey{s.Protocol, port}] = s
 	s.port = port
 	return true
 }
@@ -140,7 +163,7 @@ func appendNL(b []byte, port, groups uint32) []byte {
 func (s *Socket) Name(b []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return appendNL(b, s.port, s.groups), nil
+	return appendNL(b, s.port, uint32(s.groups)), nil
 }
 
 // Peer implements socket.Socket.
@@ -203,7 +226,11 @@ func (s *Socket) serve(c *socket.Caller, b []byte) {
 	}
 	var err error
 	if r.kind >= unix.NLMSG_MIN_TYPE {
-		err = r.route()
+		if s.Protocol == unix.NETLINK_SOCK_DIAG {
+			err = r.diag()
+		} else {
+			err = r.route()
+		}
 	}
 	if err == nil && r.dumped {
 		return
@@ -234,12 +261,16 @@ func (s *Socket) portID() uint32 {
 
 // deliver puts a datagram into the queue.
 func (s *Socket) deliver(b []byte) {
+	s.put(packet{b: b})
+}
+
+func (s *Socket) put(p packet) {
 	s.mu.Lock()
-	if s.size+len(b) > int(s.RcvBuf.Load()) && s.size > 0 {
+	if s.size+len(p.b) > int(s.RcvBuf.Load()) && s.size > 0 {
 		s.lost = true
 	} else {
-		s.queue = append(s.queue, b)
-		s.size += len(b)
+		s.queue = append(s.queue, p)
+		s.size += len(p.b)
 	}
 	s.mu.Unlock()
 }
@@ -259,9 +290,9 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 		return 0, unix.EAGAIN
 	}
-	b := s.queue[0]
+	b, group := s.queue[0].b, s.queue[0].group
 	if !m.Peeking() {
-		s.queue[0] = nil
+		s.queue[0] = packet{}
 		if s.queue = s.queue[1:]; len(s.queue) == 0 {
 			s.queue = nil
 		}
@@ -279,7 +310,11 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 	}
 	if m.WantName {
-		m.Name = appendNL(m.NameBuf(), 0, 0)
+		mask := uint32(0)
+		if group > 0 && group <= 32 {
+			mask = 1 << (group - 1)
+		}
+		m.Name = appendNL(m.NameBuf(), 0, mask)
 	}
 	if s.Flag(socket.FlagPassCred) {
 		m.AddControl(unix.SOL_SOCKET, unix.SCM_CREDENTIALS, make([]byte, unix.SizeofUcred))
@@ -315,9 +350,19 @@ func (s *Socket) SetOption(c *socket.Caller, level, name int, v []byte) error {
 	}
 	switch name {
 	case unix.NETLINK_ADD_MEMBERSHIP, unix.NETLINK_DROP_MEMBERSHIP:
-		if n < 1 || n > 64 {
+		if n < 1 || n > maxGroup {
 			return unix.EINVAL
 		}
+		if s.Protocol == unix.NETLINK_ROUTE {
+			watch()
+		}
+		s.mu.Lock()
+		if bit := uint64(1) << (n - 1); name == unix.NETLINK_ADD_MEMBERSHIP {
+			s.join(s.groups | bit)
+		} else {
+			s.join(s.groups &^ bit)
+		}
+		s.mu.Unlock()
 	case unix.NETLINK_CAP_ACK:
 		s.mu.Lock()
 		s.capAck = n != 0
@@ -353,8 +398,11 @@ func (s *Socket) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { retur
 // Release gives the port ID back.
 func (s *Socket) Release() {
 	ports.mu.Lock()
-	if ports.m[s.port] == s {
-		delete(ports.m, s.port)
+	if k := (portKey{s.Protocol, s.port}); ports.m[k] == s {
+		delete(ports.m, k)
 	}
 	ports.mu.Unlock()
+	s.mu.Lock()
+	s.join(0)
+	s.mu.Unlock()
 }

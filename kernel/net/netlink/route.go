@@ -148,7 +148,11 @@ func (r *request) route() error {
 		if !r.c.Creds.Has(unix.CAP_NET_ADMIN) {
 			return unix.EPERM
 		}
-		return r.change()
+		err := r.change()
+		if err == nil && anyMember() {
+			tell(r)
+		}
+		return err
 	}
 	return unix.EOPNOTSUPP
 }

@@ -37,8 +37,8 @@ func Count() int {
 	return len(all.m)
 }
 
-// AppendList writes /proc/net/unix (proc_pid_net(5)).
-func AppendList(b []byte) []byte {
+// sockets lists all, the oldest first.
+func sockets() []*Socket {
 	all.mu.Lock()
 	list := make([]*Socket, 0, len(all.m))
 	for s := range all.m {
@@ -46,8 +46,13 @@ func AppendList(b []byte) []byte {
 	}
 	all.mu.Unlock()
 	sort.Slice(list, func(i, j int) bool { return list[i].Ino() < list[j].Ino() })
+	return list
+}
+
+// AppendList writes /proc/net/unix (proc_pid_net(5)).
+func AppendList(b []byte) []byte {
 	b = append(b, "Num       RefCount Protocol Flags    Type St Inode Path\n"...)
-	for _, s := range list {
+	for _, s := range sockets() {
 		s.mu.Lock()
 		st, peer := s.state, s.peer
 		s.mu.Unlock()

@@ -66,7 +66,7 @@ static int bound(int type, const char *ip)
 static short await(int fd, short events)
 {
 	struct pollfd p = {fd, events, 0};
-	poll(&p, 1, 5000);
+	poll(&p, 1, 30000);
 	return p.revents;
 }
 
@@ -389,6 +389,56 @@ static void lingering(void)
 	close(s[1]);
 }
 
+static void *echo_all(void *arg)
+{
+	static char b[1 << 15];
+	for (ssize_t n; (n = read(*(int *)arg, b, sizeof b)) > 0;)
+		for (ssize_t k, done = 0; done < n; done += k)
+			if ((k = write(*(int *)arg, b + done, n - done)) < 0)
+				return NULL;
+	shutdown(*(int *)arg, SHUT_WR);
+	return NULL;
+}
+
+enum { ECHOED = 4 << 20 };
+
+static void *write_all(void *arg)
+{
+	static char b[12345];
+	for (long left = ECHOED; left > 0;) {
+		ssize_t n = write(*(int *)arg, b, left < (long)sizeof b ? left : (long)sizeof b);
+		if (n < 0)
+			break;
+		left -= n;
+	}
+	shutdown(*(int *)arg, SHUT_WR);
+	return NULL;
+}
+
+// Both directions of a connection are full, and get on.
+static void both_ways(void)
+{
+	static char b[1 << 16];
+	int s[2];
+	pthread_t t[2];
+	long total = 0;
+	pair(s);
+	pthread_create(&t[0], NULL, echo_all, &s[1]);
+	pthread_create(&t[1], NULL, write_all, &s[0]);
+	while (await(s[0], POLLIN) & POLLIN) {
+		ssize_t n = read(s[0], b, sizeof b);
+		if (n <= 0)
+			break;
+		total += n;
+	}
+	EQ("all came back", total, ECHOED);
+	close(s[0]);
+	shutdown(s[1], SHUT_RDWR);
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+	close(s[1]);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
@@ -397,5 +447,6 @@ int main(void)
 	service();
 	source();
 	lingering();
+	both_ways();
 	done();
 }
