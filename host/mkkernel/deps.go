@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -34,11 +35,13 @@ var packageClause = regexp.MustCompile(`(?s)\A.*?\npackage \w+\n`)
 // sha is a hash without the standard library's FIPS 140 module.
 const sha = "\"gosv/kernel/random/sha256\""
 
-// edits are changes of single lines, which must be there exactly as often as said.
-var edits = []struct {
+// edit is a change of single lines, which must be there exactly as often as said.
+type edit struct {
 	name, old, new string
 	count          int
-}{
+}
+
+var edits = []edit{
 	{"pkg/tcpip/tcpip.go", "\t\"net\"\n", "", 1},
 	{"pkg/tcpip/tcpip.go", "make(net.HardwareAddr, ", "make([]byte, ", 1},
 	{"pkg/tcpip/header/ipv6.go", "\"crypto/sha256\"", sha, 1},
@@ -108,6 +111,7 @@ func replaceStack(dir string) (modfile string, err error) {
 		return "", err
 	}
 
+	all := slices.Concat(edits, speedups)
 	saved, edited := 0, 0
 	for _, part := range stackParts {
 		err := filepath.WalkDir(filepath.Join(from, "pkg", part), func(name string, d os.DirEntry, err error) error {
@@ -134,6 +138,8 @@ func replaceStack(dir string) (modfile string, err error) {
 					return err
 				}
 				return put(rel, packageClause.FindString(text))
+			case rel == "pkg/sync/mutex_unsafe.go":
+				return put(rel, stackMutex)
 			case strings.HasSuffix(rel, "_mutex.go"):
 				text, err := read()
 				if err != nil {
@@ -156,7 +162,7 @@ func replaceStack(dir string) (modfile string, err error) {
 				return err
 			}
 			changed := fmtImport.MatchString(text)
-			for _, e := range edits {
+			for _, e := range all {
 				if e.name != rel {
 					continue
 				}
@@ -176,9 +182,12 @@ func replaceStack(dir string) (modfile string, err error) {
 			return "", err
 		}
 	}
-	if saved < 20 || edited != len(edits) {
+	if err := put("pkg/sync/pool.go", stackPool); err != nil {
+		return "", err
+	}
+	if saved < 20 || edited != len(all) {
 		return "", fmt.Errorf("%s has %d files for save and restore, and %d of %d edits: this release needs a look at mkkernel",
-			stackModule, saved, edited, len(edits))
+			stackModule, saved, edited, len(all))
 	}
 
 	modfile = filepath.Join(dir, "go.mod")

@@ -12,19 +12,20 @@ import (
 )
 
 // clock is the stack's time: the kernel's clocks, and its timers rather than
-// Go's, which need the runtime's monitor thread to be awake.
+// Go's, which need the runtime's monitor thread to be awake. It is used as a
+// pointer, for which an interface needs no wrappers.
 type clock struct{}
 
 // Now is the wall clock.
-func (clock) Now() time.Time { return time.Unix(0, cpu.Walltime()) }
+func (*clock) Now() time.Time { return time.Unix(0, cpu.Walltime()) }
 
 // NowMonotonic is CLOCK_MONOTONIC.
-func (clock) NowMonotonic() tcpip.MonotonicTime {
+func (*clock) NowMonotonic() tcpip.MonotonicTime {
 	return tcpip.MonotonicTime{}.Add(time.Duration(cpu.Nanotime()))
 }
 
 // AfterFunc calls f after d, beside the functions of other timers.
-func (clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
+func (*clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
 	t := &timer{fire: func() { expire(f) }}
 	t.Reset(d)
 	return t

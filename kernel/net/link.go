@@ -129,35 +129,54 @@ func (*link) Close() {}
 // SetOnCloseAction likewise.
 func (*link) SetOnCloseAction(func()) {}
 
-// WritePackets sends packets; those for which there is no room wait for it.
+// WritePacket sends a packet, or lets it wait for room: a link is its own stack.QueueingDiscipline.
+func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
+	q, err := l.write(pkt)
+	if err == nil && !l.hold(1<<q, 1) {
+		l.dev.Kick(q)
+	}
+	return err
+}
+
+// WritePackets does so with several.
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 	n := 0
 	kick := uint32(0)
 	var err tcpip.Error
 	for _, pkt := range list.AsSlice() {
-		q := int(pkt.Hash) % l.dev.Queues()
-		b := &l.tx[q]
-		b.mu.Lock()
-		switch {
-		case b.first == len(b.packets) && l.send(q, pkt):
-			kick |= 1 << q
-			n++
-		case len(b.packets)-b.first < txQueueLen:
-			b.packets = append(b.packets, pkt.IncRef())
-			n++
-		default:
-			l.stats.noRoom.Add(1)
-			err = &tcpip.ErrNoBufferSpace{}
+		q, e := l.write(pkt)
+		if e != nil {
+			err = e
+			continue
 		}
-		b.mu.Unlock()
-	}
-	if kick != 0 && !l.hold(kick, n) {
-		l.kick(kick)
+		kick |= 1 << q
+		n++
 	}
 	if n > 0 {
-		err = nil
+		if err = nil; !l.hold(kick, n) {
+			l.kick(kick)
+		}
 	}
 	return n, err
+}
+
+// write sends a packet on a queue without telling the device. If there is no room, the packet waits for it.
+func (l *link) write(pkt *stack.PacketBuffer) (q int, err tcpip.Error) {
+	if n := l.dev.Queues(); n > 1 {
+		q = int(pkt.Hash) % n
+	}
+	b := &l.tx[q]
+	b.mu.Lock()
+	switch {
+	case b.first == len(b.packets) && l.send(q, pkt):
+	case len(b.packets)-b.first < txQueueLen:
+		b.packets = append(b.packets, pkt.IncRef())
+	default:
+		l.stats.noRoom.Add(1)
+		err = &tcpip.ErrNoBufferSpace{}
+	}
+	b.mu.Unlock()
+	return q, err
 }
 
 // send copies a packet into the device's memory. It reports whether there was

@@ -35,7 +35,7 @@ func addNIC(s *stack.Stack, dev *virtio.Device) *nic {
 	n.link.nic = n
 	state.nics = append(state.nics, n)
 	state.mu.Unlock()
-	must(s.CreateNICWithOptions(n.id, n.link, stack.NICOptions{Name: n.name, Disabled: true, DeliverLinkPackets: true}))
+	must(s.CreateNICWithOptions(n.id, n.link, stack.NICOptions{Name: n.name, QDisc: n.link, Disabled: true, DeliverLinkPackets: true}))
 	return n
 }
 

@@ -44,7 +44,7 @@ func newStack() *stack.Stack {
 		TransportProtocols: []stack.TransportProtocolFactory{
 			tcp.NewProtocolCUBIC, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
-		Clock:                    clock{},
+		Clock:                    &clock{},
 		HandleLocal:              true,
 		RawFactory:               raw.EndpointFactory{},
 		AllowPacketEndpointWrite: true,

@@ -120,7 +120,7 @@ func (s *packetSocket) Name(b []byte) ([]byte, error) {
 }
 
 func (s *packetSocket) Send(c *socket.Caller, m *socket.Message) (int, error) {
-	t := newTransfer(m.Buf)
+	t := transferOf(m)
 	defer t.free()
 	opts := tcpip.WriteOptions{Atomic: true}
 	if len(m.Name) > 0 {
@@ -140,7 +140,7 @@ func (s *packetSocket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 }
 
 func (s *packetSocket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
-	t := newTransfer(m.Buf)
+	t := transferOf(m)
 	defer t.free()
 	room := m.Buf.Len()
 	r, err := s.ep.Read(t, tcpip.ReadOptions{Peek: m.Peeking(), NeedRemoteAddr: true, NeedLinkPacketInfo: true})

@@ -3,7 +3,6 @@ package inet
 import (
 	"encoding/binary"
 	"io"
-	"sync"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -26,18 +25,18 @@ type transfer struct {
 	to   tcpip.FullAddress
 }
 
-var transfers = sync.Pool{New: func() any { return new(transfer) }}
-
-func newTransfer(b *mm.Buf) *transfer {
-	t := transfers.Get().(*transfer)
-	t.buf, t.err, t.drop = b, nil, false
+// transferOf is the transfer of a message.
+func transferOf(m *socket.Message) *transfer {
+	t, ok := m.Scratch.(*transfer)
+	if !ok {
+		t = new(transfer)
+		m.Scratch = t
+	}
+	t.buf, t.err, t.drop = m.Buf, nil, false
 	return t
 }
 
-func (t *transfer) free() {
-	t.buf, t.src = nil, nil
-	transfers.Put(t)
-}
+func (t *transfer) free() { t.buf, t.src = nil, nil }
 
 // Len implements tcpip.Payloader.
 func (t *transfer) Len() int {
@@ -95,7 +94,7 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 	}
 	opts := tcpip.WriteOptions{More: m.Flags&unix.MSG_MORE != 0, EndOfRecord: m.Flags&unix.MSG_EOR != 0}
-	t := newTransfer(m.Buf)
+	t := transferOf(m)
 	defer t.free()
 	if s.isTCP() {
 		if err := s.maySend(); err != nil {
@@ -153,9 +152,7 @@ func (s *Socket) SendFrom(src socket.Source) (int, error) {
 	if err := s.maySend(); err != nil {
 		return 0, err
 	}
-	t := newTransfer(nil)
-	t.src = src
-	defer t.free()
+	t := &transfer{src: src}
 	n, err := s.endpoint().Write(t, tcpip.WriteOptions{})
 	if err == nil {
 		return int(n), nil
@@ -197,7 +194,7 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 			return 0, err
 		}
 	}
-	t := newTransfer(m.Buf)
+	t := transferOf(m)
 	defer t.free()
 	if s.isTCP() {
 		return s.recvStream(m, t)

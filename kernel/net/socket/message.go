@@ -43,6 +43,9 @@ type Message struct {
 	// By is whose call it is; kept here so that a call allocates nothing.
 	By Caller
 
+	// Scratch is the family's, and stays with the message when it is used again.
+	Scratch any
+
 	nameBuf    [AddressSize]byte
 	controlBuf [256]byte
 }

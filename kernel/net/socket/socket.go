@@ -6,7 +6,6 @@ package socket
 
 import (
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -214,8 +213,7 @@ type Base struct {
 	timestamping   atomic.Uint32
 	busyPoll       atomic.Int32
 
-	errMu sync.Mutex
-	err   error
+	err atomic.Pointer[error]
 }
 
 // Init makes the fields that must not be zero.
@@ -256,26 +254,26 @@ func (b *Base) Stream() bool { return b.Type == unix.SOCK_STREAM }
 
 // SetError leaves an error for SO_ERROR and the next call.
 func (b *Base) SetError(err error) {
-	b.errMu.Lock()
-	b.err = err
-	b.errMu.Unlock()
+	if err == nil {
+		b.err.Store(nil)
+		return
+	}
+	b.err.Store(&err)
 }
 
 // TakeError returns the pending error and clears it.
 func (b *Base) TakeError() error {
-	b.errMu.Lock()
-	err := b.err
-	b.err = nil
-	b.errMu.Unlock()
-	return err
+	if !b.HasError() {
+		return nil
+	}
+	if err := b.err.Swap(nil); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // HasError reports whether an error is pending.
-func (b *Base) HasError() bool {
-	b.errMu.Lock()
-	defer b.errMu.Unlock()
-	return b.err != nil
-}
+func (b *Base) HasError() bool { return b.err.Load() != nil }
 
 // What most families do not have.
 

@@ -1,0 +1,127 @@
+package main
+
+import _ "embed"
+
+//go:embed deps/pool.go.txt
+var stackPool string
+
+// stackMutex leaves out the functions around a mutex that note for a checker, which is not compiled in, who holds it.
+var stackMutex = `package sync
+
+import "sync"
+
+type (
+	Mutex               = sync.Mutex
+	CrossGoroutineMutex = sync.Mutex
+)
+`
+
+// speedups are edits of what each packet meets. docs/performance.md has the figures.
+var speedups = []edit{
+	// A time is a number; the original goes by way of time.Time.
+	{"pkg/tcpip/tcpip.go", "\treturn MonotonicTime{\n\t\tnanoseconds: time.Unix(0, mt.nanoseconds).Add(d).Sub(time.Unix(0, 0)).Nanoseconds(),\n\t}\n",
+		"\tn := mt.nanoseconds + int64(d)\n\tif (n < mt.nanoseconds) != (d < 0) {\n\t\tif n = math.MaxInt64; d < 0 {\n\t\t\tn = math.MinInt64\n\t\t}\n\t}\n\treturn MonotonicTime{nanoseconds: n}\n", 1},
+	{"pkg/tcpip/tcpip.go", "\treturn time.Unix(0, mt.nanoseconds).Sub(time.Unix(0, u.nanoseconds))\n",
+		"\td := mt.nanoseconds - u.nanoseconds\n\tif (d > 0) != (mt.nanoseconds > u.nanoseconds) && d != 0 || (mt.nanoseconds^u.nanoseconds)&(mt.nanoseconds^d) < 0 {\n\t\tif d = math.MaxInt64; mt.nanoseconds < u.nanoseconds {\n\t\t\td = math.MinInt64\n\t\t}\n\t}\n\treturn time.Duration(d)\n", 1},
+
+	// Two copies of 2 KB of pointers for each packet.
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\tstats := e.stats\n", "\tstats := &e.stats\n", 2},
+
+	// Values of several kinds are taken and given at once.
+	{"pkg/sync/aliases.go", "\t// Pool is an alias of sync.Pool.\n\tPool = sync.Pool\n\n", "", 1},
+
+	{"pkg/buffer/chunk.go", "\t\tchunkPools[i].New = func() any {\n", "\t\tchunkPools[i].Most = max(uint(64<<10/chunkSize), 1)\n\t\tchunkPools[i].New = func() any {\n", 1},
+
+	// What is written over need not be cleared.
+	{"pkg/buffer/chunk.go", "\t\tclear(c.data)\n", "", 1},
+	{"pkg/buffer/view.go", "\tv := NewView(size)\n\tv.Grow(size)\n", "\tv := NewView(size)\n\tclear(v.chunk.data[:size])\n\tv.write = size\n", 1},
+
+	// Nearly always a header lies in the first view, of which there is no other owner.
+	{"pkg/buffer/buffer.go", "// PullUp makes the specified range", "// First is a range of the buffer if it lies in the first view and nobody shares that; else it is nil.\n" +
+		"func (b *Buffer) First(offset, length int) []byte {\n\tv := b.data.Front()\n\tif v == nil || length <= 0 || v.read+offset+length > v.write || v.sharesChunk() {\n\t\treturn nil\n\t}\n" +
+		"\treturn v.chunk.data[v.read+offset : v.read+offset+length]\n}\n\n// PullUp makes the specified range", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "func (pk *PacketBuffer) headerView(typ", "func (pk *PacketBuffer) headerSlice(typ headerType) []byte {\n\th := &pk.headers[typ]\n" +
+		"\tif b := pk.buf.First(pk.reserved+h.offset, h.length); b != nil {\n\t\treturn b\n\t}\n\tview := pk.headerView(typ)\n\treturn view.AsSlice()\n}\n\nfunc (pk *PacketBuffer) headerView(typ", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "\tview := pk.headerView(typ)\n\treturn view.AsSlice()\n}\n\nfunc (pk *PacketBuffer) consume", "\treturn pk.headerSlice(typ)\n}\n\nfunc (pk *PacketBuffer) consume", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "\tview := pk.headerView(typ)\n\treturn view.AsSlice(), true\n", "\treturn pk.headerSlice(typ), true\n", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "\tview := h.pk.headerView(h.typ)\n\treturn view.AsSlice()\n", "\treturn h.pk.headerSlice(h.typ)\n", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "\tview, ok := d.pk.buf.PullUp(d.pk.dataOffset(), size)\n", "\tif b := d.pk.buf.First(d.pk.dataOffset(), size); b != nil {\n\t\treturn b, true\n\t}\n\tview, ok := d.pk.buf.PullUp(d.pk.dataOffset(), size)\n", 1},
+
+	// The header that was parsed is looked at and not kept: no second owner, for whom the next look copies the packet.
+	{"pkg/tcpip/network/ipv4/ipv4.go", "func (p *protocol) parseAndValidate(pkt *stack.PacketBuffer) (*buffer.View, bool) {", "func (p *protocol) parseAndValidate(pkt *stack.PacketBuffer) ([]byte, bool) {", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\treturn pkt.NetworkHeader().View(), true\n", "\treturn pkt.NetworkHeader().Slice(), true\n", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\th := header.IPv4(hView.AsSlice())\n\tdefer hView.Release()\n", "\th := header.IPv4(hView)\n", 2},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\t\"gvisor.dev/gvisor/pkg/buffer\"\n", "", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "func (p *protocol) parseAndValidate(pkt *stack.PacketBuffer) (*buffer.View, bool) {", "func (p *protocol) parseAndValidate(pkt *stack.PacketBuffer) ([]byte, bool) {", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\treturn pkt.NetworkHeader().View(), true\n", "\treturn pkt.NetworkHeader().Slice(), true\n", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\tdefer hView.Release()\n\th := header.IPv6(hView.AsSlice())\n", "\th := header.IPv6(hView)\n", 2},
+
+	// An interface knows its name; the original looks it up three times for each packet.
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\toutNicName := stk.FindNICNameFromID(e.nic.ID())\n", "\toutNicName := e.nic.Name()\n", 2},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\t\tinNicName := stk.FindNICNameFromID(nicID)\n", "\t\tinNicName := e.nic.Name()\n", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\toutNicName := stk.FindNICNameFromID(e.nic.ID())\n", "\toutNicName := e.nic.Name()\n", 2},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\t\tinNicName := stk.FindNICNameFromID(nicID)\n", "\t\tinNicName := e.nic.Name()\n", 1},
+
+	// Nothing in this kernel sets iptables rules.
+	{"pkg/tcpip/stack/iptables.go", "\ttables := [...]checkTable{ // escapes", "\tif !it.modified {\n\t\treturn true\n\t}\n\ttables := [...]checkTable{ // escapes", 5},
+
+	// A packet socket is rare.
+	{"pkg/tcpip/stack/nic.go", "\tpacketEPs map[tcpip.NetworkProtocolNumber]*packetEndpointList\n", "\tpacketEPs map[tcpip.NetworkProtocolNumber]*packetEndpointList\n\n\thadPacketEPs atomicbitops.Bool\n", 1},
+	{"pkg/tcpip/stack/nic.go", "\t\tn.packetEPs[netProto] = eps\n", "\t\tn.packetEPs[netProto] = eps\n\t\tn.hadPacketEPs.Store(true)\n", 1},
+	{"pkg/tcpip/stack/nic.go", "\t// Deliver to interested packet endpoints without holding NIC lock.\n", "\tif !n.hadPacketEPs.Load() {\n\t\treturn\n\t}\n", 1},
+
+	// Addresses of subnets as numbers.
+	{"pkg/tcpip/tcpip.go", "\treturn s.Prefix() <= 30 && s.Broadcast() == address\n", "\tif s.address.length != ipv4AddressSize {\n\t\treturn false\n\t}\n" +
+		"\thost := ^binary.BigEndian.Uint32(s.mask.mask[:4])\n\treturn host >= 3 && binary.BigEndian.Uint32(s.address.addr[:4])|host == binary.BigEndian.Uint32(address.addr[:4])\n", 1},
+	{"pkg/tcpip/tcpip.go", "\t\"bytes\"\n", "\t\"bytes\"\n\t\"encoding/binary\"\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "func (a *addressState) GetKind() AddressKind {\n\ta.mu.RLock()\n\tdefer a.mu.RUnlock()\n\treturn a.kind\n",
+		"func (a *addressState) GetKind() AddressKind {\n\ta.mu.RLock()\n\tkind := a.kind\n\ta.mu.RUnlock()\n\treturn kind\n", 1},
+
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\t\tsubnet := addressEndpoint.AddressWithPrefix().Subnet()\n\t\tpkt.NetworkPacketInfo.LocalAddressBroadcast", "\t\tsubnet := addressEndpoint.Subnet()\n\t\tpkt.NetworkPacketInfo.LocalAddressBroadcast", 1},
+
+	// An interface has few addresses: a list of them is looked through faster than a map.
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\tif addrState, ok := a.endpoints[localAddr]; ok {\n", "\t\tif addrState := a.find(localAddr); addrState != nil {\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\t\tfor _, addrState := range a.endpoints {\n", "\t\t\tfor _, addrState := range a.list {\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\ta.endpoints[addr.Address] = addrState\n", "\t\ta.endpoints[addr.Address] = addrState\n\t\ta.list = append(a.list, addrState)\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\tdelete(a.endpoints, addrState.addr.Address)\n",
+		"\tdelete(a.endpoints, addrState.addr.Address)\n\ta.list = slices.DeleteFunc(a.list, func(s *addressState) bool { return s == addrState })\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\tendpoints map[tcpip.Address]*addressState `", "\tlist      []*addressState // the same as endpoints\n\tendpoints map[tcpip.Address]*addressState `", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\"fmt\"\n", "\t\"fmt\"\n\t\"slices\"\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "// AcquireAssignedAddressOrMatching returns", "func (a *AddressableEndpointState) find(addr tcpip.Address) *addressState {\n\tif len(a.list) > 8 {\n\t\treturn a.endpoints[addr]\n\t}\n" +
+		"\tfor _, s := range a.list {\n\t\tif s.addr.Address == addr {\n\t\t\treturn s\n\t\t}\n\t}\n\treturn nil\n}\n\n// AcquireAssignedAddressOrMatching returns", 1},
+
+	// Whether the source is an address of this machine, or a broadcast address, is asked once.
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\th = header.IPv4(pkt.NetworkHeader().Slice())\n\te.handleValidatedPacket(h, pkt, e.nic.Name() /* inNICName */)\n",
+		"\th = header.IPv4(pkt.NetworkHeader().Slice())\n\te.handlePacketFrom(h, pkt, e.nic.Name(), e.protocol.stack.HandleLocal() && !e.nic.IsLoopback())\n", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "func (e *endpoint) handleValidatedPacket(h header.IPv4, pkt *stack.PacketBuffer, inNICName string) {\n",
+		"func (e *endpoint) handleValidatedPacket(h header.IPv4, pkt *stack.PacketBuffer, inNICName string) {\n\te.handlePacketFrom(h, pkt, inNICName, false)\n}\n\n" +
+			"func (e *endpoint) handlePacketFrom(h header.IPv4, pkt *stack.PacketBuffer, inNICName string, known bool) {\n", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\tif addressEndpoint := e.AcquireAssignedAddress(srcAddr, false /* createTemp */, stack.NeverPrimaryEndpoint, true /* readOnly */); addressEndpoint != nil {\n",
+		"\tif known {\n\t} else if addressEndpoint := e.AcquireAssignedAddress(srcAddr, false /* createTemp */, stack.NeverPrimaryEndpoint, true /* readOnly */); addressEndpoint != nil {\n", 1},
+
+	// With one processor there is no choice.
+	{"pkg/tcpip/transport/tcp/dispatcher.go", "\treturn &d.processors[d.hasher.hash(id)%uint32(len(d.processors))]\n",
+		"\tif len(d.processors) == 1 {\n\t\treturn &d.processors[0]\n\t}\n\treturn &d.processors[d.hasher.hash(id)%uint32(len(d.processors))]\n", 1},
+
+	// Calls cost the most under emulation: no closures and deferred calls where a line does.
+	{"pkg/buffer/chunk.go", "\tc.chunkRefs.DecRef(c.destroy)\n", "\tif n := c.refCount.Add(-1); n == 0 {\n\t\tc.destroy()\n\t} else if n < 0 {\n\t\tpanic(\"chunk has no reference\")\n\t}\n", 1},
+	{"pkg/buffer/chunk.go", "bits.MostSignificantOne64(uint64(size) >> baseChunkSizeLog2)", "bits.Len64(uint64(size)>>baseChunkSizeLog2) - 1", 1},
+	{"pkg/buffer/chunk.go", "\t\"gvisor.dev/gvisor/pkg/bits\"\n", "\t\"math/bits\"\n", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "\tpk.packetBufferRefs.DecRef(func() {\n\t\tif pk.onRelease != nil {\n\t\t\tpk.onRelease()\n\t\t}\n\n\t\tpk.buf.Release()\n\t\tpkPool.Put(pk)\n\t})\n",
+		"\tif n := pk.refCount.Add(-1); n == 0 {\n\t\tpk.free()\n\t} else if n < 0 {\n\t\tpanic(\"packet has no reference\")\n\t}\n}\n\n" +
+			"func (pk *PacketBuffer) free() {\n\tif pk.onRelease != nil {\n\t\tpk.onRelease()\n\t}\n\tpk.buf.Release()\n\tpkPool.Put(pk)\n", 1},
+	{"pkg/tcpip/transport/tcp/segment_queue.go", "\tq.mu.Lock()\n\tdefer q.mu.Unlock()\n\treturn q.emptyLocked()\n", "\tq.mu.Lock()\n\tempty := q.emptyLocked()\n\tq.mu.Unlock()\n\treturn empty\n", 1},
+	{"pkg/tcpip/transport/tcp/segment_queue.go", "\tq.mu.Lock()\n\tdefer q.mu.Unlock()\n\n\ts := q.list.Front()\n\tif s != nil {\n\t\tq.list.Remove(s)\n\t}\n\n\treturn s\n",
+		"\tq.mu.Lock()\n\ts := q.list.Front()\n\tif s != nil {\n\t\tq.list.Remove(s)\n\t}\n\tq.mu.Unlock()\n\treturn s\n", 1},
+	{"pkg/tcpip/transport/tcp/dispatcher.go", "\tq.mu.Lock()\n\tdefer q.mu.Unlock()\n\te.pendingProcessingMu.Lock()\n\tdefer e.pendingProcessingMu.Unlock()\n\n\tif e.pendingProcessing {\n\t\treturn\n\t}\n\tq.list.PushBack(e)\n\te.pendingProcessing = true\n",
+		"\tq.mu.Lock()\n\te.pendingProcessingMu.Lock()\n\tif !e.pendingProcessing {\n\t\tq.list.PushBack(e)\n\t\te.pendingProcessing = true\n\t}\n\te.pendingProcessingMu.Unlock()\n\tq.mu.Unlock()\n", 1},
+	{"pkg/tcpip/stack/route.go", "\tr.mu.RLock()\n\tdefer r.mu.RUnlock()\n\treturn r.neighborEntry\n", "\tr.mu.RLock()\n\tentry := r.neighborEntry\n\tr.mu.RUnlock()\n\treturn entry\n", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\te.mu.RLock()\n\tdefer e.mu.RUnlock()\n\n\tloopback := e.nic.IsLoopback()\n\treturn e.addressableEndpointState.Acquire",
+		"\te.mu.RLock()\n\tloopback := e.nic.IsLoopback()\n\te.mu.RUnlock()\n\treturn e.addressableEndpointState.Acquire", 1},
+
+	// Short functions can be inlined.
+	{"pkg/sync/rwmutex_unsafe.go", "\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\tif r+1 == 0",
+		"\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\trw.lastReader(r)\n\t}\n}\n\nfunc (rw *CrossGoroutineRWMutex) lastReader(r int32) {\n\t{\n\t\tif r+1 == 0", 1},
+	{"pkg/refs/refs_map.go", "func Register(obj CheckedObject) {\n\tif LeakCheckEnabled() {", "func Register(obj CheckedObject) {\n\tif leakChecks && LeakCheckEnabled() {", 1},
+	{"pkg/refs/refs_map.go", "func Unregister(obj CheckedObject) {\n\tif LeakCheckEnabled() {", "const leakChecks = false\n\nfunc Unregister(obj CheckedObject) {\n\tif leakChecks && LeakCheckEnabled() {", 1},
+}
