@@ -290,18 +290,20 @@ func (as *AddressSpace) Msync(addr, n uint64, flags int) error {
 func (as *AddressSpace) Mlock(addr, n uint64, lock, populate bool) error {
 	lo := addr &^ pageMask
 	hi := pageUp(addr + n)
-	if hi < lo || hi > cpu.UserTop {
+	switch {
+	case hi < lo:
+		return unix.EINVAL
+	case hi > cpu.UserTop:
 		return unix.ENOMEM
-	}
-	if lo == hi {
+	case lo == hi:
 		return nil
 	}
 	as.mu.Lock()
-	if lock {
-		if as.limits.memlock == 0 {
-			as.unlock()
-			return unix.EPERM
-		}
+	if lock && as.limits.memlock == 0 {
+		as.unlock()
+		return unix.EPERM
+	}
+	if lock && as.vsize > as.limits.memlock { // else all of it may be locked
 		sum := hi - lo
 		as.areas.root.each(func(a *area) bool {
 			if a.flags&locked != 0 {

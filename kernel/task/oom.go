@@ -28,7 +28,7 @@ var oomMu sync.Mutex
 func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	if !oomMu.TryLock() {
 		oomMu.Lock()
-		oomMu.Unlock()
+		defer oomMu.Unlock()
 		return true // somebody went meanwhile
 	}
 	defer oomMu.Unlock()

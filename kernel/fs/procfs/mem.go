@@ -57,10 +57,11 @@ func (m *memFile) Read(_ *vfs.File, dst *mm.Buf, off int64) (int64, error) {
 	for dst.Len() > 0 {
 		at := uint64(off + total)
 		p := b[:min(dst.Len(), chunk-int(at%chunk))]
-		n, err := m.as.Peek(p, at)
+		_, err := m.as.Peek(p, at)
 		if err != nil {
 			err = unix.EIO
 		} else {
+			var n int
 			n, err = dst.CopyTo(p)
 			total += int64(n)
 		}

@@ -24,17 +24,18 @@ type Inode struct {
 	writeMu sync.Mutex
 
 	// mu guards the attributes and the entries.
-	mu      sync.Mutex
-	nlink   uint32
-	refs    int32 // open files
-	noLink  bool  // O_TMPFILE|O_EXCL
-	freed   bool
-	rdev    uint64
-	times   [4]vfs.Time // access, modification, change, birth
-	xattrs  map[string][]byte
-	names   *names // of a directory
-	target  string // of a symbolic link
-	charged int64  // pages of cache that are counted in fs.used
+	mu         sync.Mutex
+	nlink      uint32
+	refs       int32 // open files
+	noLink     bool  // O_TMPFILE|O_EXCL
+	freed      bool
+	rdev       uint64
+	times      [4]vfs.Time // access, modification, change, birth
+	xattrs     map[string][]byte
+	xattrBytes int    // names and values
+	names      *names // of a directory
+	target     string // of a symbolic link
+	charged    int64  // pages of cache that are counted in fs.used
 
 	cache    atomic.Pointer[mm.Cache]
 	borrowed atomic.Bool   // cache is the lower inode's
@@ -272,13 +273,14 @@ func (n *Inode) SetXattr(name string, value []byte, flags int) error {
 	if !exists && flags&unix.XATTR_REPLACE != 0 {
 		return unix.ENODATA
 	}
-	total := len(name) + len(value) - len(old)
-	for k, v := range n.xattrs {
-		total += len(k) + len(v)
+	more := len(value) - len(old)
+	if !exists {
+		more += len(name)
 	}
-	if total > maxXattrs {
+	if n.xattrBytes+more > maxXattrs {
 		return unix.ENOSPC
 	}
+	n.xattrBytes += more
 	if n.xattrs == nil {
 		n.xattrs = make(map[string][]byte)
 	}
@@ -294,9 +296,11 @@ func (n *Inode) RemoveXattr(name string) error {
 	n.mu.Lock()
 	defer n.keep()
 	defer n.mu.Unlock()
-	if _, ok := n.xattrs[name]; !ok {
+	v, ok := n.xattrs[name]
+	if !ok {
 		return unix.ENODATA
 	}
+	n.xattrBytes -= len(name) + len(v)
 	delete(n.xattrs, name)
 	n.touch(statusChanged)
 	return nil

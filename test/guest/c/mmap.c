@@ -175,6 +175,8 @@ static void advices(void)
 	FAILS("madvise unaligned", madvise(p + 1, PAGE, MADV_DONTNEED), EINVAL);
 	FAILS("madvise hole", madvise((void *)(64 * PAGE), PAGE, MADV_WILLNEED), ENOMEM);
 	EQ("mlock", mlock(p, PAGE), 0);
+	FAILS("mlock around the end", mlock((void *)-PAGE, 2 * PAGE), EINVAL);
+	FAILS("mlock where nothing is", mlock((void *)0x10000, PAGE), ENOMEM);
 	EQ("munlock", munlock(p, PAGE), 0);
 	EQ("msync", msync(p, PAGE, MS_SYNC), 0);
 	FAILS("msync hole", msync((void *)(64 * PAGE), PAGE, MS_SYNC), ENOMEM);

@@ -448,7 +448,7 @@ static void sig(void)
 
 extern char step_start[], step_break[], step_call[], step_end[];
 
-static void steps(void)
+static __attribute__((noinline, noclone)) void steps(void)
 {
 	__asm__ volatile(
 		"step_start: nop\n nop\n"
