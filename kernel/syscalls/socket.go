@@ -257,6 +257,9 @@ func waitSocketUntil(t *task.Thread, s socket.Socket, ev wait.Events, deadline i
 	q.Add(&w.Waiter)
 	defer func() {
 		q.Remove(&w.Waiter)
+		if exclusive && w.woken.Load() {
+			q.Notify(ev) // of what came since op last looked: others wait for it
+		}
 		w.s = nil
 		socketWaiters.Put(w)
 	}()

@@ -21,7 +21,7 @@ func (r *Ring) cancel(q *Request) error {
 		if q.waiter.Exclusive {
 			// It may have been told of an event that is another's now.
 			queue := q.queue
-			q.disarm()
+			r.disarm(q)
 			defer queue.Notify(q.op.Poll)
 		}
 		q.CQFlags &^= linux.IORING_CQE_F_MORE

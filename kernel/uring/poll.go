@@ -95,7 +95,7 @@ func pollRemove(r *Ring, q *Request) {
 		}
 		if q.Len&linux.IORING_POLL_UPDATE_EVENTS != 0 {
 			queue := p.queue
-			p.disarm()
+			r.disarm(p)
 			p.poll.events = wait.Events(q.OpFlags)
 			p.poll.multi = q.Len&linux.IORING_POLL_ADD_MULTI != 0
 			p.waiter.Mask = p.poll.events&eventMask | wait.Err | wait.Hup

@@ -314,12 +314,21 @@ func (r *Ring) arm(q *Request) {
 	q.queue.Add(&q.waiter)
 }
 
-// disarm takes it out again.
-func (q *Request) disarm() {
-	if q.queue != nil {
-		q.queue.Remove(&q.waiter)
-		q.queue = nil
+// disarm takes it out again. What it was told and has not looked at is for others that wait there.
+func (r *Ring) disarm(q *Request) {
+	if q.queue == nil {
+		return
 	}
+	q.queue.Remove(&q.waiter)
+	if q.op.Exclusive {
+		r.readyMu.Lock()
+		told := q.woken&wokenFile != 0
+		r.readyMu.Unlock()
+		if told {
+			q.queue.Notify(q.op.Poll)
+		}
+	}
+	q.queue = nil
 }
 
 // wake notes that a request is to be looked at; false if that is known already. It
@@ -505,7 +514,7 @@ func (r *Ring) cancelChain(q *Request, skip bool) {
 
 // end posts the completion of a request, and gives back what it had.
 func (r *Ring) end(q *Request, res int32, skip bool) {
-	q.disarm()
+	r.disarm(q)
 	q.state = stateEnded
 	flags := q.CQFlags
 	if q.chosen.group != nil {

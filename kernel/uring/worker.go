@@ -5,7 +5,7 @@ const maxWorkers = 256
 
 // punt gives a request to a worker. mu is held.
 func (r *Ring) punt(q *Request) {
-	q.disarm()
+	r.disarm(q)
 	r.park(q)
 	if r.workers >= maxWorkers {
 		q.state = stateQueued
