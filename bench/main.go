@@ -19,16 +19,17 @@ import (
 
 // options are the flags.
 type options struct {
-	out   string         // document to write, none if empty
-	runs  int            // of each boot measurement
-	rows  int            // runs of the micro benchmark
-	net   int            // runs of the network loads
-	load  *regexp.Regexp // which of those
-	cpus  string         // of the machines under them, separated by commas
-	idle  time.Duration  // how long to watch an idle guest
-	accel accel.Kind
-	work  string // folder for what is built and downloaded
-	file  string // the kernel
+	out    string         // document to write, none if empty
+	runs   int            // of each boot measurement
+	rows   int            // runs of the micro benchmark
+	net    int            // runs of the network loads
+	load   *regexp.Regexp // which of those
+	cpus   string         // of the machines under them, separated by commas
+	idle   time.Duration  // how long to watch an idle guest
+	accel  accel.Kind
+	plugin string
+	work   string // folder for what is built and downloaded
+	file   string // the kernel
 }
 
 // results are the figures of one system, by name.
@@ -81,6 +82,7 @@ func main() {
 	only := flag.String("only", "", "measure these steps alone: boots, memory, costs, idle, net; what was measured before of the same kernel stays")
 	load := flag.String("load", "", "regular expression for the network loads to measure: redis, nginx, iperf3")
 	flag.StringVar(&o.cpus, "cpus", "1,2", "CPUs of the machines under network load")
+	flag.StringVar(&o.plugin, "plugin", "", "QEMU plugin for gosv's machines under network load, which writes to calls-LOAD in the folder (bench/callprofile)")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long to watch an idle guest")
 	flag.StringVar(&o.file, "kernel", "bin/gosv-kernel.elf", "the gosv kernel to measure")
 	flag.StringVar(&o.work, "work", "build/bench", "folder for programs, images and the Debian kernel")

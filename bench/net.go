@@ -230,6 +230,11 @@ func serveAndMeasure(o options, r *results, s service, cpus int) error {
 	if err != nil {
 		return err
 	}
+	end := os.Kill
+	if _, ok := r.system.(*gosv); ok && o.plugin != "" {
+		argv = append(argv, "-plugin", o.plugin+",out="+filepath.Join(o.work, "calls-"+s.name))
+		end = syscall.SIGTERM // it writes then
+	}
 	log, err := os.Create(filepath.Join(o.work, "net-"+r.system.name()+"-"+s.name+".log"))
 	if err != nil {
 		return err
@@ -244,7 +249,7 @@ func serveAndMeasure(o options, r *results, s service, cpus int) error {
 	over := make(chan struct{})
 	go func() { cmd.Wait(); close(over) }() //nolint:errcheck // it is killed
 	defer func() {
-		cmd.Process.Kill() //nolint:errcheck // it may have ended
+		cmd.Process.Signal(end) //nolint:errcheck // it may have ended
 		<-over
 	}()
 	for until := time.Now().Add(bootLimit); ; time.Sleep(100 * time.Millisecond) {

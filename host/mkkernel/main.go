@@ -9,6 +9,7 @@
 package main
 
 import (
+	_ "embed"
 	"flag"
 	"fmt"
 	"log"
@@ -104,6 +105,13 @@ func run(o options) error {
 	return nil
 }
 
+// callProfile says how often calls are made under network load: those that are made most are inlined, and calls by
+// interface of what they mostly lead to are. bench/callprofile makes it. Names of functions and lines in them identify
+// calls, so that an older profile serves too. The smaller kernels have no network, and stay small.
+//
+//go:embed kernel.pgo
+var callProfile []byte
+
 // link runs go build. The result does not depend on where it runs.
 func link(o options, overlay, modfile, out string) error {
 	ldflags := fmt.Sprintf("-T -%#x -buildid=", -(kernelBase + textPhys - 1<<64))
@@ -111,6 +119,13 @@ func link(o options, overlay, modfile, out string) error {
 		ldflags += " -s -w"
 	}
 	args := []string{"build", "-tags", profiles[o.profile], "-overlay", overlay, "-modfile", modfile, "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", out}
+	if o.profile == "full" {
+		profile := filepath.Join(filepath.Dir(out), "kernel.pgo")
+		if err := os.WriteFile(profile, callProfile, 0o644); err != nil {
+			return err
+		}
+		args = append(args, "-pgo", profile)
+	}
 	for _, p := range machineLayer {
 		args = append(args, "-gcflags="+p+"=-B")
 	}
