@@ -68,6 +68,10 @@ while read -r package path; do
 done <<LIST
 $wanted
 LIST
+# The tests of networks make tap interfaces, which a container may not have the device for.
+if [ ! -e /dev/net/tun ] && [ "$(id -u)" = 0 ]; then
+	mkdir -p /dev/net && mknod /dev/net/tun c 10 200 || echo "test/setup.sh: no /dev/net/tun: tests that need it are skipped" >&2
+fi
 # Debian's busybox and busybox-static put a program at the same path; only the
 # static one is of use to a test of a static busybox.
 case "$missing" in

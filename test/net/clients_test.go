@@ -67,9 +67,7 @@ func dnsmasq(t testing.TB, args ...string) *running {
 // TestClients runs programs that fetch, on this machine and in a guest, and compares what they print.
 func TestClients(t *testing.T) {
 	installed(t, "/usr/bin/curl", "/usr/bin/wget", "/usr/bin/dig", "/usr/bin/python3")
-	if !private() {
-		t.Skip("needs a network namespace: run as root, or allow user namespaces")
-	}
+	needNamespace(t)
 	dir, flags := webSite(t)
 	serveSite(t, "127.0.0.1:"+strconv.Itoa(webPort), false)
 	serveSite(t, "127.0.0.1:"+strconv.Itoa(tlsPort), true)

@@ -25,23 +25,15 @@ const (
 	guestIP6 = "fd00:9::2"
 )
 
-// needNamespace skips a test that needs interfaces of its own.
-func needNamespace(t testing.TB) {
-	t.Helper()
-	if !private() {
-		t.Skip("needs a network namespace: run as root, or allow user namespaces")
-	}
-	if f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
-		t.Skipf("needs tap interfaces: %v", err)
-	} else {
-		f.Close()
-	}
-}
-
 // newTap makes a tap interface for a guest, without addresses.
 func newTap(t testing.TB, name string) string {
 	t.Helper()
 	needNamespace(t)
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		lacks(t, "needs tap interfaces: "+err.Error())
+	}
+	f.Close()
 	run(t, "ip", "tuntap", "add", "dev", name, "mode", "tap")
 	t.Cleanup(func() { run(t, "ip", "link", "del", name) })
 	run(t, "ip", "link", "set", name, "addrgenmode", "none")

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			os.Exit(status)
 		}
-		fmt.Fprintln(os.Stderr, "no network namespace here, tests that need one are skipped:", err)
+		fmt.Fprintln(os.Stderr, "no network namespace here:", err)
 	}
 	if private() {
 		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
@@ -120,6 +120,23 @@ func installed(t testing.TB, paths ...string) {
 			t.Skipf("no %s here: sh test/setup.sh installs it", p)
 		}
 	}
+}
+
+// needNamespace ends a test that needs interfaces of its own, where there can be none.
+func needNamespace(t testing.TB) {
+	t.Helper()
+	if !private() {
+		lacks(t, "needs a network namespace: run as root, or allow user namespaces")
+	}
+}
+
+// lacks ends a test that this machine cannot run. Where GOSV_TEST=must says that it has to, that is a failure.
+func lacks(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("GOSV_TEST") == "must" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }
 
 func last(s string, n int) string {

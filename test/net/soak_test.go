@@ -13,9 +13,17 @@ import (
 )
 
 // counters are what /proc/gosv of a guest says.
-type counters struct{ goroutines, openFiles, framesFree, heap int }
+type counters struct {
+	goroutines, openFiles int
+	heap, runtime         int // bytes of the kernel's Go heap, and of the runtime in all
+	resident              int // frames of programs
+	held                  int // all other frames that are not free
+}
 
-var countersLine = regexp.MustCompile(`goroutines (\d+) open_files (\d+) frames \d+ frames_free (\d+) frames_cached \d+ heap_bytes (\d+)`)
+var (
+	countersLine = regexp.MustCompile(`goroutines (\d+) open_files (\d+) frames (\d+) frames_free (\d+) frames_cached (\d+) heap_bytes (\d+) .* runtime_bytes (\d+) .* end\n`)
+	residentSize = regexp.MustCompile(`VmRSS: (\d+) kB`)
+)
 
 // TestSoak keeps redis under mixed load, in rounds, for as long as GOSV_TEST_SOAK
 // says. After each round the kernel may hold no more than after the first ones.
@@ -27,7 +35,7 @@ func TestSoak(t *testing.T) {
 	}
 	p := strconv.Itoa(redisPort)
 	s := server{argv: []string{"/usr/bin/busybox", "sh", "-c", "/usr/bin/redis-server --port " + p + " --bind 0.0.0.0 --protected-mode no --save '' --dir /tmp --maxmemory 64mb --maxmemory-policy allkeys-lru &" +
-		"while sleep 2; do echo $(cat /proc/gosv); done"},
+		"while sleep 2; do echo $(cat /proc/gosv) $(grep -h VmRSS /proc/[0-9]*/status) end; done"},
 		flags: []string{"-v", "/usr/bin/redis-server:/usr/bin/redis-server"}, machine: target.Machine{Memory: 256}, up: answers(redisPort, "PING\r\n")}
 	r := inLAN(t, s, newLAN(t))
 	rest := func() counters {
@@ -36,11 +44,17 @@ func TestSoak(t *testing.T) {
 		before := len(r.out.String())
 		for until := time.Now().Add(limit); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
 			if m := countersLine.FindStringSubmatch(r.out.String()[before:]); m != nil {
-				var n [4]int
+				var n [7]int
 				for i := range n {
 					n[i], _ = strconv.Atoi(m[i+1])
 				}
-				return counters{n[0], n[1], n[2], n[3]}
+				c := counters{goroutines: n[0], openFiles: n[1], heap: n[5], runtime: n[6]}
+				for _, m := range residentSize.FindAllStringSubmatch(m[0], -1) {
+					kb, _ := strconv.Atoi(m[1])
+					c.resident += kb / 4
+				}
+				c.held = n[2] - n[3] - n[4] - c.resident
+				return c
 			}
 		}
 		t.Fatal("the guest says nothing any more")
@@ -80,7 +94,7 @@ func TestSoak(t *testing.T) {
 		if round == 2 { // what is kept for later use has been allocated
 			first = now
 		}
-		if round > 2 && (now.goroutines > first.goroutines+8 || now.openFiles > first.openFiles+2 || now.framesFree < first.framesFree-first.framesFree/20) {
+		if round > 2 && (now.goroutines > first.goroutines+8 || now.openFiles > first.openFiles+2 || now.held > first.held+2000) {
 			t.Fatalf("after round 2 it was %+v, after round %d it is %+v", first, round, now)
 		}
 	}

@@ -129,7 +129,7 @@ func TestIdle(t *testing.T) {
 	const n = 1000
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || l.Cur < n+200 {
-		t.Skipf("needs %d descriptors: raise the limit, ulimit -n", n+200)
+		lacks(t, fmt.Sprintf("needs %d descriptors: raise the limit, ulimit -n", n+200))
 	}
 	r := inLAN(t, goServer(t, webPort), newLAN(t))
 	c := client(t)
@@ -165,7 +165,8 @@ func TestIdle(t *testing.T) {
 	settles(t, c, r, before, 24<<10)
 }
 
-// TestQuiet measures an idle server: it may use 2 % of a CPU of ours.
+// TestQuiet measures a server without traffic, which looks at its clock ten times a second. One that polls would use a whole
+// CPU of ours.
 func TestQuiet(t *testing.T) {
 	s := redis(target.Machine{})
 	installed(t, s.argv[0])
@@ -175,7 +176,7 @@ func TestQuiet(t *testing.T) {
 	time.Sleep(load(5*time.Second, 30*time.Second))
 	share := 100 * (childTime(t, r.cmd.Process.Pid) - before).Seconds() / time.Since(began).Seconds()
 	t.Logf("redis without traffic: %.2f %% of a CPU", share)
-	if share > 2 {
+	if share > 10 {
 		t.Errorf("an idle server uses %.1f %% of a CPU", share)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"gosv/kernel/dev/virtio"
 	"gosv/kernel/dev/virtio/virtiotest"
+	"gosv/kernel/frame"
 )
 
 const allFeatures = featureCsum | featureGuestCsum | featureMTU | featureMAC | featureGuestTSO4 | featureGuestTSO6 |
@@ -362,5 +363,36 @@ func TestOpenErrors(t *testing.T) {
 	}
 	if d.MTU() != 1500 {
 		t.Errorf("MTU %d, of a device that has 10", d.MTU())
+	}
+}
+
+// Without memory packets are lost, and the queue goes on once there is some: nothing is on its way that would end and say so.
+func TestTransmitWithoutMemory(t *testing.T) {
+	fake, r := &virtiotest.Device{Offer: allFeatures}, newRecorder()
+	d := open(t, fake, r)
+	send := func() {
+		t.Helper()
+		f, ok := d.Begin(0, 60, &Header{})
+		if !ok {
+			t.Fatal("a packet would wait for ever")
+		}
+		f.Write(pattern(60))
+		f.End()
+		d.Kick(0)
+	}
+	var all []frame.Frame
+	for f := frame.Alloc(); f != 0; f = frame.Alloc() {
+		all = append(all, f)
+	}
+	send()
+	if n := d.Counters.TxDropped.Load(); n != 1 {
+		t.Errorf("%d packets were lost", n)
+	}
+	for _, f := range all {
+		f.Unref()
+	}
+	send()
+	if c, ok := fake.Ring(1).Pop(); !ok || len(c.Bytes()) != HeaderSize+60 {
+		t.Error("nothing was sent")
 	}
 }

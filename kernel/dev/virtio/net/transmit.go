@@ -70,7 +70,8 @@ type Frame struct {
 
 // Begin starts a frame of n bytes on a queue; its bytes follow by Write, and End
 // sends it. It reports whether there is room; if not, Stack.Room is called when
-// there is.
+// there is. Without memory, when nothing is on its way whose end could say so, the
+// frame is lost.
 func (d *Device) Begin(queue, n int, h *Header) (f Frame, ok bool) {
 	t := d.tx[queue%len(d.tx)]
 	if n > maxFrame {
@@ -80,8 +81,14 @@ func (d *Device) Begin(queue, n int, h *Header) (f Frame, ok bool) {
 	t.mu.Lock()
 	need := (HeaderSize + n + cpu.PageSize - 1) / cpu.PageSize
 	if !t.take(need) {
+		lost := t.inUse == 0
+		if lost {
+			t.waiting.Store(false)
+			t.queue.MaskInterrupts()
+			d.Counters.TxDropped.Add(1)
+		}
 		t.mu.Unlock()
-		return Frame{}, false
+		return Frame{}, lost
 	}
 	token := t.unused[len(t.unused)-1]
 	t.unused = t.unused[:len(t.unused)-1]
@@ -158,6 +165,9 @@ func (t *transmit) serve() {
 
 // Write adds bytes. What is more than Begin was told is ignored.
 func (f *Frame) Write(b []byte) {
+	if f.t == nil {
+		return
+	}
 	b = b[:min(len(b), f.want)]
 	f.want -= len(b)
 	s := &f.t.slots[f.token]
@@ -175,6 +185,9 @@ func (f *Frame) Write(b []byte) {
 // than Begin was told is as long as it got.
 func (f *Frame) End() {
 	t := f.t
+	if t == nil {
+		return
+	}
 	s := &t.slots[f.token]
 	last := cpu.PageSize - len(f.at)
 	segs := t.segs[:0]
