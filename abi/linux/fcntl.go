@@ -8,6 +8,17 @@ const (
 // AT_STATX_SYNC_TYPE masks the AT_STATX_* values.
 const AT_STATX_SYNC_TYPE = 0x6000
 
+// Events of F_NOTIFY.
+const (
+	DN_ACCESS    = 1 << 0
+	DN_MODIFY    = 1 << 1
+	DN_CREATE    = 1 << 2
+	DN_DELETE    = 1 << 3
+	DN_RENAME    = 1 << 4
+	DN_ATTRIB    = 1 << 5
+	DN_MULTISHOT = 1 << 31
+)
+
 // Types of struct f_owner_ex.
 const (
 	F_OWNER_TID  = 0

@@ -128,6 +128,22 @@ func (i *SigInfo) SetTimes(utime, stime int64) {
 	binary.LittleEndian.PutUint64(i[40:], uint64(stime))
 }
 
+// SetIO sets si_band and si_fd of signal-driven I/O.
+func (i *SigInfo) SetIO(band uint64, fd int) {
+	binary.LittleEndian.PutUint64(i[16:], band)
+	binary.LittleEndian.PutUint32(i[24:], uint32(fd))
+}
+
+// Values of si_code of signal-driven I/O.
+const (
+	POLL_IN  = 1
+	POLL_OUT = 2
+	POLL_MSG = 3
+	POLL_ERR = 4
+	POLL_PRI = 5
+	POLL_HUP = 6
+)
+
 // Values of si_code (include/uapi/asm-generic/siginfo.h).
 const (
 	SI_USER   = 0
@@ -135,6 +151,7 @@ const (
 	SI_QUEUE  = -1
 	SI_TIMER  = -2
 	SI_MESGQ  = -3
+	SI_SIGIO  = -5
 	SI_TKILL  = -6
 
 	ILL_ILLOPN = 2

@@ -15,7 +15,7 @@ var fdRows = []Row{
 	{AMD64: 33, ARM64: NoNumber, Name: "dup2", Fn: sysDup2, Format: "oldfd:fd, newfd:fd, =fd"},
 	{AMD64: 292, ARM64: 24, Name: "dup3", Fn: sysDup3, Format: "oldfd:fd, newfd:fd, flags:flags.open, =fd"},
 	{AMD64: 72, ARM64: 25, Name: "fcntl", Fn: sysFcntl, Format: "fd:fd, cmd:int, arg:hex",
-		Level: Partial, Note: "leases, F_NOTIFY and write hints are EINVAL; nobody sends SIGIO to the owner"},
+		Level: Partial, Note: "leases and write hints are EINVAL; signals of O_ASYNC and F_NOTIFY come soon after the event, not before the call that caused it returns"},
 }
 
 func sysDup(t *task.Thread, a *Args) (uint64, error) {
@@ -58,15 +58,15 @@ func sysFcntl(t *task.Thread, a *Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := fcntlFile(t, f, cmd, a[2])
+	r, err := fcntlFile(t, f, fdArg(a[0]), cmd, a[2])
 	f.Release()
 	return r, err
 }
 
-// settable are the flags that F_SETFL can change.
-const settable = unix.O_APPEND | unix.O_NONBLOCK | unix.O_DIRECT | unix.O_NOATIME | unix.O_ASYNC
+// settable are the flags that F_SETFL can change, besides O_ASYNC.
+const settable = unix.O_APPEND | unix.O_NONBLOCK | unix.O_DIRECT | unix.O_NOATIME
 
-func fcntlFile(t *task.Thread, f *vfs.File, cmd int32, arg uint64) (uint64, error) {
+func fcntlFile(t *task.Thread, f *vfs.File, fd int, cmd int32, arg uint64) (uint64, error) {
 	if cmd == unix.F_GETFL {
 		return uint64(f.Flags()), nil
 	}
@@ -93,8 +93,11 @@ func fcntlFile(t *task.Thread, f *vfs.File, cmd int32, arg uint64) (uint64, erro
 				return 0, unix.EPERM
 			}
 		}
+		f.SetAsync(flags&unix.O_ASYNC != 0, fd)
 		f.SetFlags(flags, settable)
 		return 0, nil
+	case unix.F_NOTIFY:
+		return 0, f.NotifyDir(t.Files, fd, uint32(arg), newOwner(t, linux.F_OWNER_PID, int32(t.Proc.PID)))
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
 		return 0, recordLock(t, f, cmd, arg)
 	case unix.F_SETOWN, unix.F_GETOWN, unix.F_SETSIG, unix.F_GETSIG, unix.F_SETOWN_EX, unix.F_GETOWN_EX:
@@ -129,9 +132,15 @@ func fcntlFile(t *task.Thread, f *vfs.File, cmd int32, arg uint64) (uint64, erro
 	return 0, unix.EINVAL
 }
 
+// newOwner is an owner that the thread sets for a file.
+func newOwner(t *task.Thread, kind, pid int32) vfs.FileOwner {
+	c := t.Creds()
+	return vfs.FileOwner{Type: kind, PID: pid, UID: c.UID, EUID: c.EUID}
+}
+
 // fileOwner is F_SETOWN and its relatives.
 func fileOwner(t *task.Thread, f *vfs.File, cmd int32, arg uint64) (uint64, error) {
-	var o vfs.FileOwner
+	o := newOwner(t, linux.F_OWNER_TID, 0)
 	if p := f.Owner(); p != nil {
 		o = *p
 	}
@@ -167,6 +176,13 @@ func fileOwner(t *task.Thread, f *vfs.File, cmd int32, arg uint64) (uint64, erro
 			return 0, unix.EINVAL
 		}
 		o.Type, o.PID = int32(v), int32(v>>32)
+	}
+	if cmd != unix.F_SETSIG {
+		if !task.Tasks.Owns(&o) {
+			return 0, unix.ESRCH
+		}
+		c := t.Creds()
+		o.UID, o.EUID = c.UID, c.EUID
 	}
 	f.SetOwner(&o)
 	return 0, nil

@@ -45,17 +45,15 @@ func sysIoctl(t *task.Thread, a *Args) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		flag := uint32(unix.O_NONBLOCK)
-		if cmd == fioasync {
-			flag = unix.O_ASYNC
-			if f.Queue() == nil {
-				return 0, unix.ENOTTY
-			}
-		}
-		if v != 0 {
-			f.SetFlags(flag, flag)
-		} else {
-			f.SetFlags(0, flag)
+		switch {
+		case cmd == fionbio && v != 0:
+			f.SetFlags(unix.O_NONBLOCK, unix.O_NONBLOCK)
+		case cmd == fionbio:
+			f.SetFlags(0, unix.O_NONBLOCK)
+		case !f.CanSignal():
+			return 0, unix.ENOTTY
+		default:
+			f.SetAsync(v != 0, fdArg(a[0]))
 		}
 		return 0, nil
 	}

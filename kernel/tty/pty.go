@@ -291,6 +291,9 @@ func (m *master) Readiness() (ev wait.Events) {
 
 func (m *master) Queue() *wait.Queue { return &m.p.wire.master }
 
+// Async implements vfs.Asyncer.
+func (m *master) Async() {}
+
 // Release hangs up the terminal.
 func (m *master) Release() {
 	m.p.wire.mu.Lock()

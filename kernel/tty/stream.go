@@ -73,6 +73,9 @@ func (s *source) Readiness() wait.Events {
 
 func (s *source) Queue() *wait.Queue { return s.port.Queue() }
 
+// Async implements vfs.Asyncer.
+func (s *source) Async() {}
+
 // Ioctl knows FIONREAD.
 func (s *source) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
 	if cmd != unix.TIOCINQ {
@@ -126,6 +129,9 @@ func (s *sink) Readiness() wait.Events {
 }
 
 func (s *sink) Queue() *wait.Queue { return s.port.Queue() }
+
+// Async implements vfs.Asyncer.
+func (s *sink) Async() {}
 
 // Ioctl knows FIONREAD, which pipes answer on both ends.
 func (s *sink) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {

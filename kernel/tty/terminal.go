@@ -351,6 +351,9 @@ func (f *file) Readiness() wait.Events {
 
 func (f *file) Queue() *wait.Queue { return &f.t.queue }
 
+// Async implements vfs.Asyncer.
+func (f *file) Async() {}
+
 func (f *file) Release() {
 	if f.t.pair != nil {
 		f.t.pair.closeSlave()

@@ -176,8 +176,9 @@ func (t *FDTable) take(fd int) *File {
 }
 
 // drop lets go of a file that was taken out of the table: the process loses its
-// record locks on it (fcntl(2)).
+// record locks on it and its F_NOTIFY (fcntl(2)).
 func (t *FDTable) drop(f *File) {
+	f.endNotify(t)
 	f.releaseRecordLocks(t)
 	f.Release()
 }

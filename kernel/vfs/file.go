@@ -28,6 +28,7 @@ type File struct {
 	pos   int64
 
 	owner atomic.Pointer[FileOwner]
+	async atomic.Pointer[asyncFile]
 	locks atomic.Bool // flock or OFD locks were taken through this file
 
 	hookMu sync.Mutex
@@ -37,6 +38,7 @@ type File struct {
 // FileOwner is who gets SIGIO (F_SETOWN, F_SETSIG).
 type FileOwner struct {
 	Type, PID, Signal int32
+	UID, EUID         uint32 // of who set it
 }
 
 // A CloseHook is called when the last reference to a file goes; epoll forgets

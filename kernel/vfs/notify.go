@@ -47,15 +47,27 @@ func (x *FSContext) Watch(c Caller, path string, flags int, directory bool, foun
 	if err != nil || w == nil {
 		return err
 	}
+	w.begin(p)
+	return nil
+}
+
+// watch has w told of what happens to an open file.
+func (f *File) watch(w *Watch) {
+	treeMu.RLock()
+	defer treeMu.RUnlock()
+	w.begin(f.path)
+}
+
+// begin watches p; treeMu is held.
+func (w *Watch) begin(p Path) {
 	p.pin()
-	w.inode, w.path = n, p
+	w.inode, w.path = p.Dentry.inode, p
 	w.on.Store(true)
-	e := n.Extra()
+	e := w.inode.Extra()
 	e.mu.Lock()
 	e.watches = append(e.watches, w)
 	e.mu.Unlock()
 	watching.Add(1)
-	return nil
 }
 
 // Remove ends the watch.

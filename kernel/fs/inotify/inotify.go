@@ -239,6 +239,9 @@ func (i *Instance) Readiness() wait.Events {
 
 func (i *Instance) Queue() *wait.Queue { return &i.queue }
 
+// Async implements vfs.Asyncer.
+func (i *Instance) Async() {}
+
 // Ioctl knows FIONREAD.
 func (i *Instance) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
 	if cmd != unix.TIOCINQ {

@@ -190,6 +190,9 @@ func (p *Pipe) full() bool { return p.count >= len(p.slots) }
 
 func (e *end) Queue() *wait.Queue { return &e.p.queue }
 
+// Async implements vfs.Asyncer.
+func (e *end) Async() {}
+
 func (e *end) Readiness() wait.Events {
 	p := e.p
 	p.mu.Lock()

@@ -226,6 +226,9 @@ func (b *Base) Init(family, typ, protocol int) {
 	b.peekOff.Store(-1)
 }
 
+// Async implements vfs.Asyncer.
+func (b *Base) Async() {}
+
 // Common returns b.
 func (b *Base) Common() *Base { return b }
 
