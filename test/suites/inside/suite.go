@@ -42,7 +42,7 @@ func (s *suite) run() error {
 			return fmt.Errorf("no time left for %d tests", len(tests))
 		}
 		known := len(s.result)
-		if err := s.some(tests); len(s.result) == known {
+		if err := s.some(tests[:s.fit(tests)]); len(s.result) == known {
 			if err == nil {
 				err = fmt.Errorf("nothing is known of %d tests", len(tests))
 			}
@@ -50,6 +50,19 @@ func (s *suite) run() error {
 		}
 	}
 	return fmt.Errorf("given up after %d starts", restarts)
+}
+
+// longest is how long an argument with the names of tests may be: Linux takes 128 KiB.
+const longest = 100_000
+
+// fit is how many tests have names that fit into one argument.
+func (s *suite) fit(tests []string) (n int) {
+	for size := 0; n < len(tests); n++ {
+		if size += len(tests[n]) + len(s.Between); size > longest {
+			break
+		}
+	}
+	return n
 }
 
 // list asks the program for its tests.

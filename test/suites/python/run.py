@@ -105,6 +105,8 @@ from test import support
 
 support.verbose = False
 support.use_resources = ["subprocess", "walltime", "cpu"]  # no network beyond this machine
+if module == "test_socketserver":  # which stays on this machine
+    support.use_resources.append("network")
 loader = unittest.defaultTestLoader
 full = "test." + module
 package = __import__(full, fromlist=["x"])
