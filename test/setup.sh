@@ -48,6 +48,7 @@ procps              /usr/bin/pgrep
 stress-ng           /usr/bin/stress-ng
 openjdk-17-jdk-headless /usr/bin/javac
 ruby                /usr/bin/ruby
+rustc               /usr/bin/rustc
 puma                /usr/bin/puma
 ruby-rack           /usr/share/doc/ruby-rack
 ruby-webrick        /usr/share/doc/ruby-webrick

@@ -413,11 +413,15 @@ func TestGo(t *testing.T) {
 	})
 }
 
-func TestCxx(t *testing.T) {
+// TestCompiled has file servers of C++ and Rust, on epoll and on threads.
+func TestCompiled(t *testing.T) {
 	dir, flags := webSite(t)
-	for _, linking := range []target.Linking{target.Cxx, target.CxxStatic} {
-		t.Run(string(linking), func(t *testing.T) {
-			s := server{argv: []string{target.Build(t, target.Program{Source: "cxx/web.cc", Linking: linking}), strconv.Itoa(webPort), dir + "/www"},
+	for _, p := range []target.Program{{Source: "cxx/web.cc", Linking: target.Cxx}, {Source: "cxx/web.cc", Linking: target.CxxStatic}, {Source: "rs/web.rs", Linking: target.RustStatic}} {
+		t.Run(string(p.Linking), func(t *testing.T) {
+			if p.Linking == target.RustStatic {
+				installed(t, "/usr/bin/rustc")
+			}
+			s := server{argv: []string{target.Build(t, p), strconv.Itoa(webPort), dir + "/www"},
 				flags: flags, machine: target.Machine{Memory: 512, CPUs: 2}, ports: []int{webPort}, up: servesHTTP(webPort)}
 			both(t, s, func(t *testing.T, r *running) {
 				if err := fetch(client(t), r.url(webPort, large()), dir+"/www"+large()); err != nil {

@@ -28,6 +28,7 @@ const (
 	CxxStatic   Linking = "c++-static"
 	Go          Linking = "go"
 	GoPIE       Linking = "go-pie"
+	RustStatic  Linking = "rust-static"
 )
 
 // flags are the compiler and its arguments. Warnings are on, but for those that
@@ -41,6 +42,7 @@ var flags = map[Linking][]string{
 	MuslDynamic: {"musl-gcc"},
 	Cxx:         {"g++", "-std=c++17"},
 	CxxStatic:   {"g++", "-std=c++17", "-static"},
+	RustStatic:  {"rustc", "--edition", "2021", "-O", "-C", "target-feature=+crt-static"},
 }
 
 var warnings = []string{"-Wall", "-Wextra", "-Wno-unused-result", "-Wno-stringop-overflow", "-Wno-stringop-overread",
@@ -125,7 +127,11 @@ func build(p Program) (path, skip string, err error) {
 		if fresh(path, filepath.Dir(source)) {
 			return path, "", nil
 		}
-		argv = append(append(argv, warnings...), "-O2", "-pthread", "-o", temp.Name(), source, "-lm")
+		if p.Linking == RustStatic {
+			argv = append(argv, "-o", temp.Name(), source)
+		} else {
+			argv = append(append(argv, warnings...), "-O2", "-pthread", "-o", temp.Name(), source, "-lm")
+		}
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = Root()
