@@ -22,6 +22,8 @@ strace              /usr/bin/strace
 gawk                /usr/bin/gawk
 jq                  /usr/bin/jq
 xz-utils            /usr/bin/xz
+zip                 /usr/bin/zip
+unzip               /usr/bin/unzip
 bc                  /usr/bin/bc
 iproute2            /usr/sbin/tc
 strace              /usr/bin/strace

@@ -154,7 +154,11 @@ func (o *options) runBatch(batch []suite) error {
 	}
 	start := time.Now()
 	for name, r := range o.host(rest) {
-		find(runs, name).Host = *r
+		c := find(runs, name)
+		c.Host = *r
+		if err := c.save(o.dir); err != nil { // what -more keeps if the guest is interrupted
+			return err
+		}
 	}
 	took := time.Since(start)
 	start = time.Now()

@@ -71,7 +71,7 @@ func suites() (all []suite) {
 
 // tools are the programs that tests run, and files that they read.
 var tools = []string{"sh", "bash", "cat", "echo", "ls", "sleep", "date", "pwd", "true", "false", "env", "tty", "stty", "ps", "id", "hostname", "uname",
-	"tr", "grep", "kill", "touch", "mkdir", "rm", "cp", "mv", "ln", "chmod", "head", "wc", "expr", "test", "printenv", "getent", "which", "tar", "nohup", "whoami", "strace"}
+	"tr", "grep", "kill", "touch", "mkdir", "rm", "cp", "mv", "ln", "chmod", "head", "wc", "expr", "test", "printenv", "getent", "which", "tar", "nohup", "whoami", "strace", "zip", "unzip"}
 
 var data = []string{"/usr/share/zoneinfo", "/etc/services", "/etc/protocols", "/etc/mime.types", "/usr/share/mime/globals2", "/etc/passwd", "/etc/group",
 	"/etc/nsswitch.conf", "/etc/ssl/certs", "/usr/share/ca-certificates"}

@@ -11,15 +11,6 @@ import time
 import traceback
 import unittest
 
-faulthandler.enable()
-faulthandler.register(signal.SIGQUIT)
-module, option = sys.argv[1:]
-sys.argv = [sys.argv[0]]
-
-out = os.dup(1)
-os.set_inheritable(out, False)
-
-
 def say(text):
     sys.stdout.flush()
     sys.stderr.flush()
@@ -101,31 +92,41 @@ def choose(suite):
     return kept
 
 
-from test import support
+# A test may start processes that import this file (multiprocessing, spawn).
+if __name__ == "__main__":
+    faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT)
+    module, option = sys.argv[1:]
+    sys.argv = [sys.argv[0]]
 
-support.verbose = False
-support.use_resources = ["subprocess", "walltime", "cpu"]  # no network beyond this machine
-if module == "test_socketserver":  # which stays on this machine
-    support.use_resources.append("network")
-loader = unittest.defaultTestLoader
-full = "test." + module
-package = __import__(full, fromlist=["x"])
-if hasattr(package, "__path__"):  # test_asyncio is a package
-    suite = loader.discover(package.__path__[0], top_level_dir=os.path.dirname(package.__path__[0].rsplit("/test/", 1)[0] + "/x"))
-else:
-    suite = loader.loadTestsFromModule(package)
+    out = os.dup(1)
+    os.set_inheritable(out, False)
 
-if option == "--list":
-    for t in flat(suite):
-        if type(t).__name__ == "_FailedTest":
-            raise SystemExit(str(getattr(t, "_exception", t)))
-        print(name(t))
+    from test import support
+
+    support.verbose = False
+    support.use_resources = ["subprocess", "walltime", "cpu"]  # no network beyond this machine
+    if module == "test_socketserver":  # which stays on this machine
+        support.use_resources.append("network")
+    loader = unittest.defaultTestLoader
+    full = "test." + module
+    package = __import__(full, fromlist=["x"])
+    if hasattr(package, "__path__"):  # test_asyncio is a package
+        suite = loader.discover(package.__path__[0], top_level_dir=os.path.dirname(package.__path__[0].rsplit("/test/", 1)[0] + "/x"))
+    else:
+        suite = loader.loadTestsFromModule(package)
+
+    if option == "--list":
+        for t in flat(suite):
+            if type(t).__name__ == "_FailedTest":
+                raise SystemExit(str(getattr(t, "_exception", t)))
+            print(name(t))
+        os._exit(0)
+
+    wanted = set(option.removeprefix("--run=").split(","))
+    os.makedirs("/tmp/suites-python", exist_ok=True)
+    os.chdir("/tmp/suites-python")
+    result = Result()
+    choose(suite).run(result)
+    sys.stdout.flush()
     os._exit(0)
-
-wanted = set(option.removeprefix("--run=").split(","))
-os.makedirs("/tmp/suites-python", exist_ok=True)
-os.chdir("/tmp/suites-python")
-result = Result()
-choose(suite).run(result)
-sys.stdout.flush()
-os._exit(0)
