@@ -243,6 +243,25 @@ func (f Frame) Unref() {
 	}
 }
 
+// UnrefOrder drops a reference to each frame of a block of AllocUserOrder.
+//
+//go:nosplit
+func (f Frame) UnrefOrder(order uint) {
+	m := uintptr(unsafe.Pointer(find(uint64(f) / Size)))
+	for i := uintptr(0); i < 1<<order; i++ {
+		if atomic.LoadInt32(&(*meta)(unsafe.Add(unsafe.Pointer(nil), m+i*metaSize)).refs) != 1 {
+			for i := Frame(0); i < 1<<order; i++ {
+				(f + i*Size).Unref()
+			}
+			return
+		}
+	}
+	for i := uintptr(0); i < 1<<order; i++ {
+		atomic.StoreInt32(&(*meta)(unsafe.Add(unsafe.Pointer(nil), m+i*metaSize)).refs, 0)
+	}
+	FreeOrder(f, order)
+}
+
 // Refs returns the number of references; a frame that is not counted has more
 // than anyone could hold.
 //

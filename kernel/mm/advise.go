@@ -243,7 +243,7 @@ func (as *AddressSpace) Mincore(addr, n uint64, out []byte) error {
 	return as.eachPart(addr, addr+n, func(a *area, lo, hi uint64) error {
 		for va := lo; va < hi; va += pageSize {
 			var in byte
-			if p := as.slot(va); p != nil && atomic.LoadUint64(p) != 0 {
+			if p := as.slot(va); p != nil && atomic.LoadUint64(p) != 0 || p == nil && as.hugeAt(va) != nil {
 				in = 1
 			} else if a.cache != nil && a.cache.holds(a.index(va)) && a.cache.Resident(a.index(va)) {
 				in = 1

@@ -164,8 +164,14 @@ func (a *area) allows(acc Access) bool {
 // it returns the cache. as.mu is held for reading: other faults run in
 // parallel, and each changes an entry only by compare and swap.
 func (as *AddressSpace) faultIn(a *area, va uint64, acc Access) (out outcome, missing *Cache) {
+	if a.cache == nil && as.faultHuge(a, va, acc) {
+		return resolved, nil
+	}
 	t := as.makeLeaf(va)
 	if t == nil {
+		if as.hugeAt(va) != nil {
+			return resolved, nil // another thread was faster
+		}
 		return noMemory, nil
 	}
 	p := &t[va>>12&511]

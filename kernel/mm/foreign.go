@@ -102,6 +102,7 @@ func (as *AddressSpace) forcePage(va uint64, write bool) (frame.Frame, *Cache, e
 	if a == nil || !write && a.max&ProtRead == 0 || write && (a.flags&shared != 0 || a.max&ProtWrite == 0) {
 		return 0, nil, unix.EFAULT
 	}
+	as.table(va) // of pages
 	switch out, missing := as.faultIn(a, va, AccessRead); {
 	case missing != nil:
 		return 0, missing, nil

@@ -16,6 +16,7 @@ func (as *AddressSpace) Fork() (*AddressSpace, error) {
 		return nil, err
 	}
 	as.mu.Lock()
+	child.noHuge.Store(as.noHuge.Load())
 	child.mmapBase, child.brkStart, child.brk, child.stackTop, child.limits = as.mmapBase, as.brkStart, as.brk, as.stackTop, as.limits
 	g := as.begin()
 	ok := as.areas.root.each(func(a *area) bool {
@@ -45,7 +46,7 @@ func (as *AddressSpace) copyPages(g *gather, child *AddressSpace, a *area) bool 
 	pages := int64(0)
 	defer func() { child.rssAnon.Add(pages) }()
 	for va := a.start; va < a.end; {
-		t, next := as.leaf(va)
+		t, next := as.table(va)
 		if t == nil {
 			va = next
 			continue

@@ -11,7 +11,7 @@ import (
 	"gosv/kernel/frame"
 )
 
-// The model: what a page of a small window of addresses should be.
+// The model: what a page of a small window of addresses should be. The window begins a block that can be a huge page.
 const (
 	windowBase  = 0x10000000
 	windowPages = 96
@@ -144,7 +144,7 @@ func runModel(t *testing.T, r *rand.Rand, steps int) {
 		i := r.IntN(windowPages)
 		n := min(1+r.IntN(12), windowPages-i)
 		prot := []Prot{0, 1, 3, 3, 3, 5}[r.IntN(6)]
-		switch op := r.IntN(22); op {
+		switch op := r.IntN(23); op {
 		case 0, 1, 2: // anonymous
 			if _, err := m.as.Mmap(MapArgs{Addr: pageAddr(i), Len: uint64(n) * pageSize, Prot: prot,
 				Flags: unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED}); err != nil {
@@ -265,8 +265,25 @@ func runModel(t *testing.T, r *rand.Rand, steps int) {
 				t.Fatal(err)
 			}
 			reclaim(1 + r.IntN(300))
+		case 16: // a huge page, of which the window is a part
+			if r.IntN(4) > 0 {
+				break
+			}
+			if _, err := m.as.Mmap(MapArgs{Addr: windowBase, Len: hugeSize, Prot: rw, Flags: anonHere}); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.as.Madvise(windowBase, hugeSize, unix.MADV_HUGEPAGE); err != nil {
+				t.Fatal(err)
+			}
+			for k := range m.pages {
+				m.pages[k] = modelPage{mapped: true, prot: rw}
+			}
+			m.write(i, [8]byte{byte(i), 2})
+			if m.as.hugeAt(windowBase) == nil {
+				t.Fatal("no huge page")
+			}
 		default:
-			if op < 19 {
+			if op < 20 {
 				m.checkPage(i)
 			} else {
 				m.write(i, [8]byte{byte(r.IntN(256)), byte(r.IntN(256)), 1})
@@ -304,7 +321,7 @@ func (m *model) checkAreas() {
 		last = a.End
 		n++
 		size += a.End - a.Start
-		for va := a.Start; va < a.End; va += pageSize {
+		for va := a.Start; va < min(a.End, pageAddr(windowPages)); va += pageSize {
 			if p := m.pages[(va-windowBase)/pageSize]; !p.mapped || p.prot != a.Prot {
 				m.t.Fatalf("area at %x", va)
 			}

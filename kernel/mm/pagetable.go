@@ -42,13 +42,13 @@ func (as *AddressSpace) slot(va uint64) *uint64 {
 	return &t[va>>12&511]
 }
 
-// leaf returns the last-level table for va. If it is missing, leaf returns the
+// leaf returns the last-level table for va. If it is missing, or there is a huge page in its place, leaf returns the
 // first address that another table would cover.
 func (as *AddressSpace) leaf(va uint64) (*table, uint64) {
 	t := tableAt(as.root)
 	for shift := uint(39); shift > 12; shift -= 9 {
 		e := atomic.LoadUint64(&t[va>>shift&511])
-		if e == 0 {
+		if e == 0 || e&cpu.PTEHuge != 0 {
 			return nil, (va>>shift + 1) << shift
 		}
 		t = tableAt(e)
@@ -56,11 +56,25 @@ func (as *AddressSpace) leaf(va uint64) (*table, uint64) {
 	return t, 0
 }
 
+// tableEntry is the entry of a table.
+func tableEntry(f frame.Frame) uint64 {
+	return uint64(f) | cpu.PTEPresent | cpu.PTEWrite | cpu.PTEUser | cpu.PTEAccessed
+}
+
 // makeLeaf returns the last-level table for va, and makes it if it is missing; nil means
-// out of memory. as.mu is held, for reading at least.
+// out of memory, or that there is a huge page. as.mu is held, for reading at least.
 func (as *AddressSpace) makeLeaf(va uint64) *table {
+	p := as.makeEntry(va, 12)
+	if p == nil {
+		return nil
+	}
+	return (*table)(unsafe.Pointer(uintptr(unsafe.Pointer(p)) &^ pageMask))
+}
+
+// makeEntry returns the entry for va in the table of the level that shift means, and makes the table.
+func (as *AddressSpace) makeEntry(va uint64, last uint) *uint64 {
 	t := tableAt(as.root)
-	for shift := uint(39); shift > 12; shift -= 9 {
+	for shift := uint(39); shift > last; shift -= 9 {
 		p := &t[va>>shift&511]
 		e := atomic.LoadUint64(p)
 		if e == 0 {
@@ -68,7 +82,7 @@ func (as *AddressSpace) makeLeaf(va uint64) *table {
 			if f == 0 {
 				return nil
 			}
-			e = uint64(f) | cpu.PTEPresent | cpu.PTEWrite | cpu.PTEUser | cpu.PTEAccessed
+			e = tableEntry(f)
 			if atomic.CompareAndSwapUint64(p, 0, e) {
 				as.tables.Add(1)
 			} else {
@@ -76,9 +90,12 @@ func (as *AddressSpace) makeLeaf(va uint64) *table {
 				e = atomic.LoadUint64(p)
 			}
 		}
+		if e&cpu.PTEHuge != 0 {
+			return nil
+		}
 		t = tableAt(e)
 	}
-	return t
+	return &t[va>>last&511]
 }
 
 // bits returns the entry bits for a page of the area, writable or not.
@@ -166,6 +183,13 @@ func (as *AddressSpace) zap(g *gather, lo, hi uint64, cacheOnly bool) {
 	for va := lo; va < hi; {
 		t, next := as.leaf(va)
 		if t == nil {
+			if p := as.hugeAt(va); p != nil && !cacheOnly {
+				if va&(hugeSize-1) != 0 || next > hi {
+					as.split(p, va)
+					continue
+				}
+				as.zapHuge(g, p, va)
+			}
 			va = next
 			continue
 		}
@@ -213,7 +237,7 @@ func (as *AddressSpace) freeLevel(g *gather, t *table, shift uint, lo, hi, floor
 // protect gives the pages of [lo, hi), all in area a, the area's protection.
 func (as *AddressSpace) protect(g *gather, a *area, lo, hi uint64) {
 	for va := lo; va < hi; {
-		t, next := as.leaf(va)
+		t, next := as.table(va)
 		if t == nil {
 			va = next
 			continue

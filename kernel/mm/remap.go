@@ -138,7 +138,7 @@ func (as *AddressSpace) move(old, oldLen, newLen, to uint64, keep bool) (uint64,
 // not make a table.
 func (as *AddressSpace) movePages(g *gather, from, to, n uint64) bool {
 	for va := from; va < from+n; {
-		t, next := as.leaf(va)
+		t, next := as.table(va)
 		if t == nil {
 			va = next
 			continue

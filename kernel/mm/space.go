@@ -143,6 +143,8 @@ type AddressSpace struct {
 	rssAnon, rssFile atomic.Int64 // pages
 	tables           atomic.Int64 // frames of page tables, the top level included
 	oom              atomic.Bool
+	noHuge           atomic.Bool // PR_SET_THP_DISABLE
+	hugeTables       hugeTables
 
 	mu     sync.RWMutex // guards what follows
 	areas  areaTree
@@ -323,14 +325,17 @@ func (as *AddressSpace) Areas(yield func(AreaInfo) bool) {
 	})
 }
 
-// Residency returns how many bytes of [addr, addr+n) are in memory, and how many
-// of those are the process's own rather than the page cache's.
-func (as *AddressSpace) Residency(addr, n uint64) (resident, anon uint64) {
+// Residency returns how many bytes of [addr, addr+n) are in memory, how many of those are the process's own rather than
+// the page cache's, and how many of these are in huge pages.
+func (as *AddressSpace) Residency(addr, n uint64) (resident, anon, huge uint64) {
 	as.mu.RLock()
 	defer as.mu.RUnlock()
 	for va, end := addr, addr+n; va < end; {
 		t, next := as.leaf(va)
 		if t == nil {
+			if as.hugeAt(va) != nil {
+				huge += min(next, end) - va
+			}
 			va = next
 			continue
 		}
@@ -343,7 +348,7 @@ func (as *AddressSpace) Residency(addr, n uint64) (resident, anon uint64) {
 		}
 		va += pageSize
 	}
-	return resident, anon
+	return resident + huge, anon + huge, huge
 }
 
 // FutexKey identifies the futex at addr. A private futex belongs to the address

@@ -459,6 +459,8 @@ func TestParallel(t *testing.T) {
 	defer f.cache.Drop()
 	common := mustMap(t, as, MapArgs{Len: 64 * pageSize, Prot: rw, Flags: unix.MAP_SHARED, File: f})
 	cow := mustMap(t, as, MapArgs{Len: 64 * pageSize, Prot: rw, Flags: anon})
+	large := mustMap(t, as, MapArgs{Addr: 0x40000000, Len: 3 * hugeSize, Prot: rw, Flags: anonHere})
+	as.Madvise(large, 3*hugeSize, unix.MADV_HUGEPAGE)
 	var wg sync.WaitGroup
 	for g := range uint64(4) {
 		wg.Go(func() {
@@ -475,6 +477,15 @@ func TestParallel(t *testing.T) {
 				page := uint64(r.IntN(64)) * pageSize
 				as.Store64(cow+page+g*8, at)
 				as.Store64(common+page+g*8, at)
+				word := large + uint64(r.IntN(3*hugePages))*pageSize + g*8
+				if r.IntN(3) == 0 { // a quarter of the pages of a huge one; the other threads use words that may be gone then
+					quarter := (word - g*8) &^ (hugeSize/4 - 1)
+					as.Madvise(quarter, hugeSize/4, unix.MADV_DONTNEED)
+				}
+				as.Store64(word, at)
+				if v, err := as.Load64(word); v != at && v != 0 || err != nil {
+					t.Errorf("word in a huge page is %x, want %x: %v", v, at, err)
+				}
 				if r.IntN(8) == 0 {
 					child, err := as.Fork()
 					if err != nil {

@@ -116,12 +116,13 @@ func sysPrctl(t *task.Thread, a *Args) (uint64, error) {
 		if rest != 0 {
 			return 0, unix.EINVAL
 		}
-		return 0, nil // there are none to disable
+		t.MM.DisableTHP(a[1] != 0)
+		return 0, nil
 	case unix.PR_GET_THP_DISABLE:
 		if a[1]|rest != 0 {
 			return 0, unix.EINVAL
 		}
-		return 1, nil
+		return flag(t.MM.THPDisabled())
 	case unix.PR_GET_TSC:
 		return 0, t.MM.Store32(a[1], unix.PR_TSC_ENABLE)
 	case unix.PR_GET_TIMING:

@@ -270,7 +270,7 @@ func (w *coreWriter) memory(s coreSegment) {
 	page := make([]byte, pageSize)
 	for va := s.Start; va < s.Start+s.size && w.err == nil; va += pageSize {
 		if s.File == nil {
-			if resident, _ := as.Residency(va, pageSize); resident == 0 {
+			if resident, _, _ := as.Residency(va, pageSize); resident == 0 {
 				w.at += pageSize
 				continue
 			}

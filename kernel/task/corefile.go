@@ -92,7 +92,7 @@ func (t *Thread) inCore(s *coreSegment, filter uint32) bool {
 		return filter&linux.DumpFileShared != 0
 	}
 	if filter&linux.DumpAnonPrivate != 0 {
-		if _, own := t.MM.Residency(s.Start, s.End-s.Start); own > 0 {
+		if _, own, _ := t.MM.Residency(s.Start, s.End-s.Start); own > 0 {
 			return true
 		}
 	}

@@ -43,6 +43,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	t.Files.CloseExec()
 	old := t.MM
 	t.MM = img.MM
+	t.MM.DisableTHP(old.THPDisabled())
 	old.Release()
 	t.endVfork()
 

@@ -45,11 +45,22 @@ func appendMaps(b []byte, as *mm.AddressSpace, smaps bool) []byte {
 			b = size(b, "KernelPageSize", 4096)
 			b = size(b, "MMUPageSize", 4096)
 			b = s.append(b)
-			b = append(b, "THPeligible:           0\nVmFlags:"...)
+			b = append(b, "THPeligible:           "...)
+			b = append(b, '0'+eligible(as, &list[i]))
+			b = append(b, "\nVmFlags:"...)
 			b = appendFlags(b, &list[i])
 		}
 	}
 	return b
+}
+
+// eligible is 1 if the area may have huge pages of 2 MiB.
+func eligible(as *mm.AddressSpace, a *mm.AreaInfo) byte {
+	const size = 2 << 20
+	if a.File != nil || a.Shared || a.Grows || as.THPDisabled() || (a.Start+size-1)&^(size-1)+size > a.End {
+		return 0
+	}
+	return 1
 }
 
 func appendArea(b []byte, a *mm.AreaInfo) []byte {
@@ -123,12 +134,12 @@ func appendFlags(b []byte, a *mm.AreaInfo) []byte {
 // areaSums are the numbers of smaps, in bytes. A page of the page cache counts
 // as clean and shared only where the mapping is: who else maps it is not known.
 type areaSums struct {
-	rss, anon, file, sharedFile, locked uint64
-	exe                                 uint64 // executable areas of the program's file
+	rss, anon, huge, file, sharedFile, locked uint64
+	exe                                       uint64 // executable areas of the program's file
 }
 
 func sums(as *mm.AddressSpace, a *mm.AreaInfo) (s areaSums) {
-	s.rss, s.anon = as.Residency(a.Start, a.End-a.Start)
+	s.rss, s.anon, s.huge = as.Residency(a.Start, a.End-a.Start)
 	if a.Shared {
 		s.sharedFile, s.anon = s.rss, 0
 	} else {
@@ -152,7 +163,10 @@ func (s *areaSums) append(b []byte) []byte {
 	b = size(b, "Private_Dirty", s.anon)
 	b = size(b, "Referenced", s.rss)
 	b = size(b, "Anonymous", s.anon)
-	for _, zero := range []string{"KSM", "LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped",
+	b = size(b, "KSM", 0)
+	b = size(b, "LazyFree", 0)
+	b = size(b, "AnonHugePages", s.huge)
+	for _, zero := range []string{"ShmemPmdMapped", "FilePmdMapped",
 		"Shared_Hugetlb", "Private_Hugetlb", "Swap", "SwapPss"} {
 		b = size(b, zero, 0)
 	}
@@ -171,6 +185,7 @@ func appendRollup(b []byte, as *mm.AddressSpace) []byte {
 		s := sums(as, &list[i])
 		t.rss += s.rss
 		t.anon += s.anon
+		t.huge += s.huge
 		t.file += s.file
 		t.sharedFile += s.sharedFile
 		t.locked += s.locked

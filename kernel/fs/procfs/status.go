@@ -145,7 +145,11 @@ func appendMemoryStatus(b []byte, as *mm.AddressSpace) []byte {
 	b = kb(b, "VmSwap", 0)
 	b = kb(b, "HugetlbPages", 0)
 	b = line(b, "CoreDumping", 0)
-	b = line(b, "THP_enabled", 0)
+	thp := uint64(1)
+	if as.THPDisabled() {
+		thp = 0
+	}
+	b = line(b, "THP_enabled", thp)
 	return append(b, "untag_mask:\t0xffffffffffffffff\n"...)
 }
 

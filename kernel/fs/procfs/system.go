@@ -75,7 +75,7 @@ func (fs *FS) appendMeminfo(b []byte) []byte {
 		{"Mapped", 0}, {"Shmem", shmem * 4096}, {"KReclaimable", 0}, {"Slab", 0}, {"SReclaimable", 0}, {"SUnreclaim", 0},
 		{"KernelStack", 0}, {"PageTables", tables}, {"NFS_Unstable", 0}, {"Bounce", 0}, {"WritebackTmp", 0},
 		{"CommitLimit", total * 4096}, {"Committed_AS", anon}, {"VmallocTotal", 34359738367 << 10},
-		{"VmallocUsed", 0}, {"VmallocChunk", 0}, {"AnonHugePages", 0}, {"ShmemHugePages", 0},
+		{"VmallocUsed", 0}, {"VmallocChunk", 0}, {"AnonHugePages", mm.HugePages() << 21}, {"ShmemHugePages", 0},
 		{"ShmemPmdMapped", 0}, {"FileHugePages", 0}, {"FilePmdMapped", 0},
 	} {
 		b = size(b, l.name, l.bytes)

@@ -57,7 +57,7 @@ func fill(root *vfs.StaticDir) {
 	}
 
 	huge := root.Subdir("kernel/mm/transparent_hugepage")
-	text(huge, "enabled", "always madvise [never]")
+	text(huge, "enabled", "always [madvise] never")
 	text(huge, "defrag", "always defer defer+madvise madvise [never]")
 	text(huge, "shmem_enabled", "always within_size advise [never] deny force")
 	text(huge, "hpage_pmd_size", strconv.Itoa(2<<20))
