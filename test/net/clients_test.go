@@ -146,6 +146,27 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestNeighbours has a guest find others on its network, by both protocols, after it has received data: packets that ask
+// for them have no traces of that.
+func TestNeighbours(t *testing.T) {
+	installed(t, "/usr/bin/curl")
+	tap := newLAN(t)
+	serveSite(t, ":80", false)
+	argv := []string{"/usr/bin/curl", "-sS", "--connect-timeout", "20"}
+	want := ""
+	for i := range 8 {
+		four, six := fmt.Sprintf("10.9.0.%d", 100+i), fmt.Sprintf("fd00:9::%d", 100+i)
+		run(t, "ip", "addr", "add", four+"/24", "dev", tap)
+		run(t, "ip", "-6", "addr", "add", six+"/64", "dev", tap, "nodad")
+		argv = append(argv, fmt.Sprintf("http://%s/small/%d.txt", four, 90+i), fmt.Sprintf("http://[%s]/small/%d.txt", six, i))
+		want += strings.Repeat(fmt.Sprintln(90+i), 1+(90+i)*13) + strings.Repeat(fmt.Sprintln(i), 1+i*13)
+	}
+	r := target.Run(t, target.Machine{}, limit, "", []string{"--kernel", target.Kernel(t), "--network", "tap=" + tap, "--ip", guestIP + "/24", "--ip", guestIP6 + "/64"}, argv...)
+	if string(r.Stdout) != want || r.Status != 0 || r.Trouble != "" {
+		t.Errorf("status %d, %d bytes of %d: %s %s", r.Status, len(r.Stdout), len(want), r.Stderr, r.Trouble)
+	}
+}
+
 const iperfPort = 25201
 
 // TestIperf measures both directions, and UDP, on a tap.

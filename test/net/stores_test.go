@@ -98,9 +98,12 @@ func TestRedisBenchmark(t *testing.T) {
 	for _, m := range []target.Machine{{CPUs: 1}, {CPUs: 2}} {
 		t.Run(fmt.Sprint(m.CPUs, "cpu"), func(t *testing.T) {
 			r := inLAN(t, redis(m), newLAN(t))
-			for _, p := range []struct{ pipeline, n int }{{1, load(1500, 100000)}, {16, load(10000, 500000)}} {
-				out := run(t, "redis-benchmark", "-h", r.host, "-p", strconv.Itoa(redisPort), "-q", "-c", "50", "-P", strconv.Itoa(p.pipeline),
+			for _, p := range []struct{ pipeline, n int }{{1, load(1500, 50000)}, {16, load(10000, 200000)}} {
+				out, err := try(load(2*limit, 15*limit), "", "redis-benchmark", "-h", r.host, "-p", strconv.Itoa(redisPort), "-q", "-c", "50", "-P", strconv.Itoa(p.pipeline),
 					"-n", strconv.Itoa(p.n), "-t", "ping,set,get,incr,lpush,lrange_100")
+				if err != nil {
+					t.Fatalf("redis-benchmark: %v\n%s", err, last(out, 2000))
+				}
 				out = strings.ReplaceAll(out, "\r", "\n")
 				if found := perSecond.FindAllString(out, -1); len(found) < 6 || strings.Contains(strings.ToLower(out), "error") {
 					t.Errorf("redis-benchmark:\n%s", last(out, 2000))
