@@ -112,10 +112,15 @@ func (d *Dentry) childLocked(c Caller, name string) (*Dentry, error) {
 		}
 	}
 	n, err := d.inode.Lookup(c, name)
+	if f, ok := d.inode.(Forgetter); ok {
+		for _, gone := range f.Gone() {
+			d.forgetBelow(gone)
+		}
+	}
 	switch {
 	case err == unix.ENOENT:
 		if d.sb.volatile {
-			d.forget(name)
+			d.forgetBelow(name)
 		} else if !d.dead.Load() {
 			d.insert(strings.Clone(name), negative)
 		}
@@ -141,6 +146,29 @@ func (d *Dentry) insert(name string, ch *Dentry) {
 		d.sb.cached.Add(1)
 	}
 	d.children[name] = ch
+}
+
+// A Forgetter is a directory in a volatile file system that knows which names are gone since it was last asked. What is
+// cached of them would stay, and keep what they stood for, as long as there is room in the cache.
+type Forgetter interface {
+	Gone() []string
+}
+
+// forgetBelow drops name from the cache with all that is below it; d.mu is held.
+func (d *Dentry) forgetBelow(name string) {
+	ch := d.children[name]
+	if ch == nil {
+		return
+	}
+	d.forget(name)
+	if ch == negative {
+		return
+	}
+	ch.mu.Lock()
+	for name := range ch.children {
+		ch.forgetBelow(name)
+	}
+	ch.mu.Unlock()
 }
 
 // forget drops name from the cache; d.mu is held.

@@ -45,13 +45,14 @@ type FS struct {
 
 	mu    sync.Mutex
 	procs map[int]*processDir
+	gone  []string // were in procs
 }
 
 // New returns the file system.
 func New(cfg Config) *FS {
 	fs := &FS{cfg: cfg, root: vfs.NewStaticDir(0o555), procs: make(map[int]*processDir)}
 	fs.SynthFS = vfs.SynthFS{Name: "proc", Magic: unix.PROC_SUPER_MAGIC, IsVolatile: true}
-	fs.Top = &rootDir{vfs.NewDynamicDir(0o555, (*rootNames)(fs))}
+	fs.Top = &rootDir{vfs.NewDynamicDir(0o555, (*rootNames)(fs)), fs}
 	fs.Top.(*rootDir).SetIno(1)
 	fs.root.Add("self", vfs.NewDynamicLink(func(c vfs.Caller) (string, error) {
 		t := current(c)
@@ -76,10 +77,22 @@ func New(cfg Config) *FS {
 }
 
 // rootDir is /proc itself.
-type rootDir struct{ *vfs.DynamicDir }
+type rootDir struct {
+	*vfs.DynamicDir
+	fs *FS
+}
 
 // Create refuses as Linux does, where even asking for a name fails.
 func (*rootDir) Create(string, *vfs.CreateArgs) (vfs.Inode, error) { return nil, unix.ENOENT }
+
+// Gone implements vfs.Forgetter.
+func (d *rootDir) Gone() []string {
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	gone := d.fs.gone
+	d.fs.gone = nil
+	return gone
+}
 
 // rootNames is the Directory of /proc: the static names, then the processes.
 type rootNames FS
@@ -135,6 +148,7 @@ func (fs *FS) process(pid int) (*processDir, error) {
 		for id := range fs.procs { // forget those that are gone
 			if fs.cfg.Processes.Process(id) == nil {
 				delete(fs.procs, id)
+				fs.gone = append(fs.gone, strconv.Itoa(id))
 			}
 		}
 		d = fs.newProcessDir(p, uid, gid)

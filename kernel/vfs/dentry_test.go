@@ -1,0 +1,77 @@
+package vfs
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// people is a Directory whose names come and go.
+type people map[string]Inode
+
+func (p people) Lookup(_ Caller, name string) (Inode, error) {
+	if n := p[name]; n != nil {
+		return n, nil
+	}
+	return nil, unix.ENOENT
+}
+
+func (people) Names(Caller, int64, func(int64, string, uint64, uint8) bool) error { return nil }
+
+// peopleDir tells who is gone.
+type peopleDir struct {
+	*DynamicDir
+	gone []string
+}
+
+func (d *peopleDir) Gone() []string {
+	gone := d.gone
+	d.gone = nil
+	return gone
+}
+
+// What is cached of a name goes with it, and nothing else does.
+func TestForgetter(t *testing.T) {
+	all := people{}
+	top := &peopleDir{DynamicDir: NewDynamicDir(0o555, all)}
+	sb := newSuperblock(&SynthFS{Name: "test", Top: top, IsVolatile: true})
+	look := func(path ...string) error {
+		d := sb.root
+		for _, name := range path {
+			var err error
+			if d, err = d.child(Kernel(), name, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, name := range []string{"1", "2", "3"} {
+		d := NewStaticDir(0o555)
+		d.Subdir("a").Add("b", NewReadOnlyFile(func() []byte { return nil }))
+		all[name] = d
+		if err := look(name, "a", "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cached := func(want int64) {
+		t.Helper()
+		if n := sb.cached.Load(); n != want {
+			t.Errorf("%d names are cached, want %d", n, want)
+		}
+	}
+	cached(9)
+	delete(all, "1")
+	top.gone = []string{"1", "none"}
+	if err := look("2"); err != nil {
+		t.Error(err)
+	}
+	cached(6)
+	delete(all, "2")
+	if err := look("2"); err != unix.ENOENT {
+		t.Error(err)
+	}
+	cached(3)
+	if err := look("3", "a", "b"); err != nil || sb.root.children["3"] == nil || len(sb.root.children) != 1 {
+		t.Errorf("%v, %d names", err, len(sb.root.children))
+	}
+}
