@@ -22,6 +22,8 @@ var (
 	stackRand string
 	//go:embed deps/delack.go.txt
 	stackDelAck string
+	//go:embed deps/timewait.go.txt
+	stackTimeWait string
 	//go:embed deps/fmt.go.txt
 	stackFmt string
 )
@@ -68,6 +70,10 @@ var edits = []edit{
 	{"pkg/tcpip/transport/tcp/rcv.go", "\t// Apply silly-window avoidance when recovering from zero-window situation.\n",
 		"\tunit := seqnum.Size(1) << r.RcvWndScale\n\tnewWnd = (newWnd + unit - 1) &^ (unit - 1)\n" +
 			"\tif r.RcvAcc.LessThan(r.RcvNxt.Add(newWnd)) {\n\t\tr.RcvAcc = r.RcvNxt.Add(newWnd)\n\t}\n\n", 1},
+	// A limit for TIME-WAIT: deps/timewait.go.txt.
+	{"pkg/tcpip/transport/tcp/dispatcher.go", "\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n",
+		"\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n\tenterTimeWait(ep)\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "func (e *Endpoint) timeWaitTimerExpired() {\n\te.mu.Lock()\n", "func (e *Endpoint) timeWaitTimerExpired() {\n\tdefer leaveTimeWait()\n\te.mu.Lock()\n", 1},
 	// A datagram's source may be an IPv4 address: see control.go in kernel/net/inet.
 	{"pkg/tcpip/transport/internal/network/endpoint.go", "ipv6PktInfoValid := e.effectiveNetProto == header.IPv6ProtocolNumber && opts", "ipv6PktInfoValid := opts", 1},
 	{"pkg/tcpip/transport/internal/network/endpoint.go", "if e.stack.CheckLocalAddress(nicID, header.IPv6ProtocolNumber, pktInfoAddr) == 0 {",
@@ -154,6 +160,9 @@ func replaceStack(dir string) (modfile string, err error) {
 				return put(rel, stackRand)
 			case rel == "pkg/tcpip/transport/tcp/rcv.go":
 				if err := put("pkg/tcpip/transport/tcp/delack.go", stackDelAck); err != nil {
+					return err
+				}
+				if err := put("pkg/tcpip/transport/tcp/timewait.go", stackTimeWait); err != nil {
 					return err
 				}
 			}

@@ -2,6 +2,7 @@ package net
 
 import (
 	"math/rand"
+	_ "unsafe" // for linkname
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -56,6 +57,22 @@ func newStack() *stack.Stack {
 	return s
 }
 
+// Of the stack in the kernel: host/mkkernel/deps/timewait.go.txt.
+//
+//go:linkname tcpMaxTimeWaits gvisor.dev/gvisor/pkg/tcpip/transport/tcp.MaxTimeWaits
+var tcpMaxTimeWaits int
+
+//go:linkname tcpTimeWaits gvisor.dev/gvisor/pkg/tcpip/transport/tcp.TimeWaits
+var tcpTimeWaits func() int
+
+// TimeWaits is how many connections are in TIME-WAIT.
+func TimeWaits() int {
+	if tcpTimeWaits == nil {
+		return 0
+	}
+	return tcpTimeWaits()
+}
+
 // setLimits sizes buffers by memory, as Linux's tcp_init does: at most a 128th
 // of it for a connection.
 func setLimits(s *stack.Stack) {
@@ -75,6 +92,9 @@ func setLimits(s *stack.Stack) {
 	set(&sack)
 	reuse := tcpip.TCPTimeWaitReuseGlobal
 	set(&reuse)
+
+	// Linux's tcp_max_tw_buckets, for connections that take 10 KB each: a sixth of memory.
+	tcpMaxTimeWaits = within(int(total/16), 256, 65536)
 
 	datagrams := within(limit/2, 64<<10, 208<<10)
 	must(s.SetOption(tcpip.SendBufferSizeOption{Min: stack.MinBufferSize, Default: datagrams, Max: within(limit, datagrams, 4<<20)}))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -122,6 +123,40 @@ func TestOpenClose(t *testing.T) {
 	t.Logf("%.0f connections per second", float64(n)/time.Since(began).Seconds())
 	// Our end closed first: the guest keeps no state of these connections.
 	settles(t, c, r, before, 16<<10)
+}
+
+// TestTimeWait has a small guest close connections first, of which it remembers some for a minute.
+func TestTimeWait(t *testing.T) {
+	s := goServer(t, webPort)
+	s.machine.Memory = 64
+	r := inLAN(t, s, newLAN(t))
+	n, began := load(1500, 20000), time.Now()
+	if err := parallel(16, n, func(i int) error {
+		c, err := net.DialTimeout("tcp", net.JoinHostPort(families[i%2], strconv.Itoa(webPort)), limit)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(limit)) //nolint:errcheck // the read fails then
+		fmt.Fprint(c, "GET /port HTTP/1.0\r\n\r\n")
+		b, err := io.ReadAll(c)
+		if err == nil && !bytes.HasSuffix(b, []byte("\r\n\r\n28080")) {
+			err = fmt.Errorf("got %q", b)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%.0f connections per second", float64(n)/time.Since(began).Seconds())
+	var waiting int
+	stats := get(t, client(t), r.url(webPort, "/file?name=/proc/net/sockstat"))
+	if _, after, ok := strings.Cut(stats, " tw "); ok {
+		fmt.Sscan(after, &waiting) //nolint:errcheck // none is wrong
+	}
+	t.Logf("%d wait", waiting)
+	if waiting < 200 || waiting > 1024 {
+		t.Errorf("of %d connections %d wait: %s", n, waiting, stats)
+	}
 }
 
 // TestIdle holds connections that say something only now and then.

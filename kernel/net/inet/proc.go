@@ -343,7 +343,7 @@ func AppendSockstat(b []byte, others int) []byte {
 	for _, l := range []struct {
 		text string
 		v    int
-	}{{"sockets: used ", total + others}, {"\nTCP: inuse ", streams}, {" orphan 0 tw 0 alloc ", alloc}, {" mem 0\nUDP: inuse ", datagrams},
+	}{{"sockets: used ", total + others}, {"\nTCP: inuse ", streams}, {" orphan 0 tw ", net.TimeWaits()}, {" alloc ", alloc}, {" mem 0\nUDP: inuse ", datagrams},
 		{" mem 0\nUDPLITE: inuse 0\nRAW: inuse ", raws}} {
 		b = strconv.AppendInt(append(b, l.text...), int64(l.v), 10)
 	}
