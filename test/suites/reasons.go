@@ -18,6 +18,7 @@ var reasons = []reason{
 	{"syscall", "TestPidFDWithUserNS", noNamespaces},
 	{"syscall", "TestUnshare*", noNamespaces},
 	{"net*", "TestMultiPathTCP", "there is no multipath TCP"},
+	{"time", "TestLongAdjustTimers", "not done within the minute that it gives itself, emulated on a host with other work: 25 s where there is less"},
 	{"python test_socket", "*UDPLITE*", "there is no UDP-Lite"},
 	{"python test_socket", "BasicVSOCKTest.*", "there is no VSOCK"},
 }
