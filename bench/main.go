@@ -79,7 +79,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 5, "boots per figure")
 	flag.IntVar(&o.rows, "rows", 3, "runs of the micro benchmark")
 	flag.IntVar(&o.net, "net", 2, "runs of the network loads")
-	only := flag.String("only", "", "measure these steps alone: boots, memory, costs, idle, net; what was measured before of the same kernel stays")
+	only := flag.String("only", "", "measure these steps alone: boots, memory, costs, processes, start, idle, net; what was measured before of the same kernel stays")
 	load := flag.String("load", "", "regular expression for the network loads to measure: redis, nginx, iperf3")
 	flag.StringVar(&o.cpus, "cpus", "1,2", "CPUs of the machines under network load")
 	flag.StringVar(&o.plugin, "plugin", "", "QEMU plugin for gosv's machines under network load, which writes to calls-LOAD in the folder (bench/callprofile)")
@@ -134,7 +134,7 @@ func run(o options, wish accel.Kind, only string) error {
 		name string
 		f    func(options, []*results)
 	}{
-		{"boots", measureBoots}, {"memory", measureMemory}, {"costs", measureCosts}, {"idle", measureIdle}, {"net", measureNet},
+		{"boots", measureBoots}, {"memory", measureMemory}, {"costs", measureCosts}, {"processes", measureProcesses}, {"start", measureStart}, {"idle", measureIdle}, {"net", measureNet},
 	} {
 		if only != "" && !slices.Contains(strings.Split(only, ","), step.name) {
 			continue

@@ -59,6 +59,18 @@ var tables = []table{
 		{name: "sched_yield_alone", title: "sched_yield alone", unit: "us", scale: 1e-3},
 		{name: "thread_create_join", title: "thread create and join", unit: "us", scale: 1e-3, share: 0.8, close: "fewer mappings per thread's stack, and reuse of thread objects"},
 	}},
+	{"Processes and files", "", "processes start", []figure{
+		{name: "fork_wait", title: "fork, exit and wait", unit: "us", scale: 1e-3},
+		{name: "fork_exec_wait", title: "fork, exec of a static program, exit and wait", unit: "us", scale: 1e-3},
+		{name: "pipe_processes", title: "pipe between processes, round", unit: "us", scale: 1e-3},
+		{name: "switch_processes", title: "sched_yield with another process", unit: "us", scale: 1e-3},
+		{name: "read_cached", title: "read of a file in the page cache, 64 KiB at a time, per MiB", unit: "us", scale: 1e-3},
+		{name: "map_cached", title: "mmap of the same, a byte of each page read, per MiB", unit: "us", scale: 1e-3},
+		{name: "python_first", title: "`python3 -c pass` from fork to wait, the first time", unit: "ms", scale: 1e-6},
+		{name: "python", title: "the same, once its files are in memory", unit: "ms", scale: 1e-6},
+		{name: "node_first", title: "`node -e 0` from fork to wait, the first time", unit: "ms", scale: 1e-6},
+		{name: "node", title: "the same, once its files are in memory", unit: "ms", scale: 1e-6},
+	}},
 	{"Network, one CPU", netText, "net1", netRows("_1cpu")},
 	{"Network, two CPUs", "", "net2", netRows("_2cpu")},
 }

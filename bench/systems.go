@@ -22,9 +22,10 @@ import (
 type machine struct {
 	typ     string // microvm or q35
 	memory  int64  // MiB
-	program string // first or ubench
+	program string // first, ubench, or what hold was told
 	args    []string
-	cpu     string // what to add to the CPU model of an emulated machine
+	env     []string // gosv's; the first process of Linux has its own
+	cpu     string   // what to add to the CPU model of an emulated machine
 }
 
 // system is an operating system that runs the program.
@@ -33,6 +34,7 @@ type system interface {
 	kernel() string // its file
 	command(m machine) ([]string, error)
 	serve(s service, cpus int) ([]string, error) // a machine with a server
+	hold(name string, tree *rootfs.Tree) error   // makes the tree, which has an /init, what machines run whose program has the name
 }
 
 // compile builds the measuring programs, static, and gives their paths.
@@ -78,11 +80,17 @@ func newGosv(o options, programs map[string]string) (*gosv, error) {
 	return g, nil
 }
 
+func (g *gosv) hold(name string, tree *rootfs.Tree) error {
+	g.program[name], g.images[name] = "/init", filepath.Join(g.o.work, name+".img")
+	_, err := image.WriteFile(g.images[name], tree)
+	return err
+}
+
 func (g *gosv) name() string   { return "gosv" }
 func (g *gosv) kernel() string { return g.file }
 
 func (g *gosv) command(m machine) ([]string, error) {
-	c := boot.Config{Args: append([]string{g.program[m.program]}, m.args...)}
+	c := boot.Config{Args: append([]string{g.program[m.program]}, m.args...), Env: m.env}
 	argv, err := qemu.QEMU{}.Command(vmm.Machine{Type: m.typ, Accel: g.o.accel, Memory: m.memory << 20, CPUs: 1,
 		Kernel: g.file, Image: g.images[m.program], CommandLine: c.Format()})
 	if err != nil {
@@ -175,6 +183,15 @@ func (l *linux) fetch(dir string) error {
 		return fmt.Errorf("package %s has no kernel", name)
 	}
 	return nil
+}
+
+func (l *linux) hold(name string, tree *rootfs.Tree) error {
+	archive, err := treeArchive(tree)
+	if err != nil {
+		return err
+	}
+	l.initrd[name] = filepath.Join(l.o.work, name+".cpio")
+	return os.WriteFile(l.initrd[name], archive, 0o644)
 }
 
 func (l *linux) name() string   { return "Linux" }

@@ -3,19 +3,24 @@
 //	UB name value unit
 //
 // between a line UB-START and a line UB-END. The argument "memory" measures the
-// memory figures only. It runs as a program, and as the first process of a
-// machine, where it does not end.
+// memory figures only, "processes" those of processes and files, and "start NAME
+// PROGRAM ARGS..." how long a program takes from fork to its end. It runs as a
+// program, and as the first process of a machine, where it does not end.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -209,15 +214,161 @@ static void threads(void)
 	out("thread_create_join", (now() - t0) / (double)n, "ns");
 }
 
+// run starts a program, or a child that ends at once, and waits for it.
+static int run(char **argv)
+{
+	int status;
+	pid_t p = fork();
+	if (p == 0) {
+		if (argv) {
+			execv(argv[0], argv);
+			_exit(127);
+		}
+		_exit(0);
+	}
+	if (p < 0 || waitpid(p, &status, 0) != p || status != 0)
+		return -1;
+	return 0;
+}
+
+static void children(const char *name, int n, char **argv)
+{
+	for (int i = 0; i < n / 10; i++)
+		if (run(argv)) {
+			failed(name);
+			return;
+		}
+	int64_t t0 = now();
+	for (int i = 0; i < n; i++)
+		if (run(argv)) {
+			failed(name);
+			return;
+		}
+	out(name, (now() - t0) / (double)n, "ns");
+}
+
+// Two processes that take turns, by pipes and by sched_yield.
+static void turns(void)
+{
+	char c = 1;
+	rounds = 10000;
+	if (pipe(to) || pipe(from)) {
+		failed("pipe_processes");
+		return;
+	}
+	pid_t p = fork();
+	if (p == 0) {
+		pipe_peer(NULL);
+		_exit(0);
+	}
+	int64_t t0 = now();
+	for (int i = 0; i < rounds; i++)
+		if (write(to[1], &c, 1) != 1 || read(from[0], &c, 1) != 1) {
+			failed("pipe_processes");
+			return;
+		}
+	out("pipe_processes", (now() - t0) / (double)rounds, "ns/round");
+	waitpid(p, NULL, 0);
+
+	if ((p = fork()) == 0)
+		for (;;)
+			sched_yield();
+	MEASURE("switch_processes", 20000, sched_yield());
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+}
+
+// files reads a file in the page cache, 32 MiB, by read(2) and by a mapping.
+static void files(void)
+{
+	static char buf[64 << 10];
+	enum { mib = 32 };
+	const size_t size = (size_t)mib << 20;
+	int fd = memfd_create("ubench", 0);
+	for (size_t n = 0; n < size; n += sizeof buf)
+		if (fd < 0 || write(fd, buf, sizeof buf) != sizeof buf) {
+			failed("read_cached");
+			return;
+		}
+	for (int warm = 1; warm >= 0; warm--) {
+		int64_t t0 = now();
+		for (size_t n = 0; n < size; n += sizeof buf)
+			if (pread(fd, buf, sizeof buf, n) != sizeof buf) {
+				failed("read_cached");
+				return;
+			}
+		if (!warm)
+			out("read_cached", (now() - t0) / (double)mib, "ns/MiB");
+	}
+	for (int warm = 1; warm >= 0; warm--) {
+		int64_t t0 = now();
+		char *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED) {
+			failed("map_cached");
+			return;
+		}
+		uint64_t sum = 0;
+		for (size_t i = 0; i < size; i += 4096)
+			sum += *(volatile char *)(p + i);
+		munmap(p, size);
+		if (!warm)
+			out("map_cached", (now() - t0) / (double)mib + (double)(sum & 0), "ns/MiB");
+	}
+	close(fd);
+}
+
+static void processes(char *self)
+{
+	children("fork_wait", 400, NULL);
+	children("fork_exec_wait", 200, (char *[]){self, "nothing", NULL});
+	turns();
+}
+
+// start measures the program in argv, whose output is dropped.
+static void start(char *name, char **argv)
+{
+	if (access("/proc/self", F_OK)) { // the first process of Linux
+		mount("proc", "/proc", "proc", 0, NULL);
+		mount("dev", "/dev", "devtmpfs", 0, NULL);
+	}
+	int null = open("/dev/null", O_WRONLY), old = dup(1);
+	double took[4];
+	for (int i = 0; i < 4; i++) {
+		dup2(null, 1);
+		int64_t t0 = now();
+		int bad = run(argv);
+		took[i] = now() - t0;
+		dup2(old, 1);
+		if (bad) {
+			failed(name);
+			return;
+		}
+	}
+	char first[64];
+	snprintf(first, sizeof first, "%s_first", name);
+	out(first, took[0], "ns");
+	out(name, (took[1] + took[2] + took[3]) / 3, "ns");
+}
+
 int main(int argc, char **argv)
 {
+	const char *what = argc > 1 ? argv[1] : "";
+	if (!strcmp(what, "nothing"))
+		return 0;
 	puts("UB-START");
 	fflush(stdout);
-	if (argc < 2 || strcmp(argv[1], "memory")) {
-		calls();
-		threads();
+	if (!strcmp(what, "start") && argc > 3) {
+		start(argv[2], argv + 3);
+	} else if (!strcmp(what, "processes")) {
+		processes(argv[0]);
+		files();
+	} else {
+		if (strcmp(what, "memory")) {
+			calls();
+			threads();
+		}
+		memory();
 	}
-	memory();
 	puts("UB-END");
 	fflush(stdout);
 	while (getpid() == 1)

@@ -151,16 +151,30 @@ func TestProcesses(t *testing.T) {
 	target.Gosv(t)
 	big := target.Machine{CPUs: 2, Memory: 1024}
 	two := target.Machine{CPUs: 2, Memory: 512}
-	for _, a := range []app{
-		{name: "bash", argv: []string{"/bin/bash", "-c", bashScript}, flags: with(tools...), machine: two, normal: withoutIDs},
-		{name: "dash", argv: []string{"/bin/dash", "-c", shellScript}, flags: with(tools...), machine: two},
-		{name: "busybox", argv: []string{"/usr/bin/busybox", "sh", "-c", shellScript}, flags: with(tools...), machine: two},
-		{name: "develop", argv: []string{"/bin/bash", "-c", developScript}, flags: with(append(tools, "git", "make", "gcc")...), machine: big},
-		{name: "python", argv: []string{"/usr/bin/python3", "-c", pythonProcesses}, flags: with(tools...), machine: two},
-		{name: "node", argv: []string{"/usr/bin/node", "-e", nodeProcesses}, flags: with(tools...), machine: big},
-		{name: "perl", argv: []string{"/usr/bin/perl", "-e", perlProcesses}, flags: with(tools...), machine: two},
-		{name: "jobs", argv: []string{"/usr/bin/python3", "-c", jobControl}, flags: with(append(tools, "bash")...), machine: two},
+	for _, a := range []struct {
+		app
+		program, what string
+	}{
+		{app{name: "bash", argv: []string{"/bin/bash", "-c", bashScript}, flags: with(tools...), machine: two, normal: withoutIDs},
+			"/bin/bash", "pipelines, subshells, traps, here-documents, process substitution, coprocesses, background jobs"},
+		{app{name: "dash", argv: []string{"/bin/dash", "-c", shellScript}, flags: with(tools...), machine: two},
+			"/bin/dash", "pipelines, subshells, traps, here-documents, background jobs"},
+		{app{name: "busybox", argv: []string{"/usr/bin/busybox", "sh", "-c", shellScript}, flags: with(tools...), machine: two},
+			"/usr/bin/busybox", "pipelines, subshells, traps, here-documents, background jobs"},
+		{app{name: "develop", argv: []string{"/bin/bash", "-c", developScript}, flags: with(append(tools, "git", "make", "gcc")...), machine: big},
+			"/usr/bin/git", "git: init, add, commit, log, diff, checkout, merge, gc, fsck; make -j2 with gcc"},
+		{app{name: "python", argv: []string{"/usr/bin/python3", "-c", pythonProcesses}, flags: with(tools...), machine: two},
+			"/usr/bin/python3", "subprocess, multiprocessing, concurrent.futures, shared memory, asyncio, pty, pidfd"},
+		{app{name: "node", argv: []string{"/usr/bin/node", "-e", nodeProcesses}, flags: with(tools...), machine: big},
+			"/usr/bin/node", "worker_threads, child_process"},
+		{app{name: "perl", argv: []string{"/usr/bin/perl", "-e", perlProcesses}, flags: with(tools...), machine: two},
+			"/usr/bin/perl", "fork, pipes, alarm"},
+		{app{name: "jobs", argv: []string{"/usr/bin/python3", "-c", jobControl}, flags: with(append(tools, "bash")...), machine: two},
+			"/bin/bash", "an interactive bash on a pseudo-terminal: ^Z, jobs, bg, fg, ^C"},
 	} {
-		t.Run(a.name, func(t *testing.T) { a.run(t) })
+		t.Run(a.name, func(t *testing.T) {
+			keep(t, a.program, a.what)
+			a.run(t)
+		})
 	}
 }

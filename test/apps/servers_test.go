@@ -30,15 +30,24 @@ func TestServers(t *testing.T) {
 		needs     []string
 		flags     []string
 		memory    int64
+		what      string
 	}{
-		{"postgres", load("5", "60"), []string{"/usr/lib/postgresql", "/usr/bin/setpriv"}, append(postgres(), with("setpriv")...), 768},
-		{"nginx", load("5", "1000"), []string{"/usr/sbin/nginx", "/usr/bin/curl", "/usr/bin/pgrep"}, with("nginx"), 512},
-		{"redis", load("2000", "100000"), []string{"/usr/bin/redis-server", "/usr/bin/redis-benchmark"}, with("redis-server", "redis-cli", "redis-benchmark"), 512},
+		{"postgres", load("5", "60"), []string{"/usr/lib/postgresql", "/usr/bin/setpriv"}, append(postgres(), with("setpriv")...), 768,
+			"a cluster, clients, pgbench, recovery after the server is killed"},
+		{"nginx", load("5", "1000"), []string{"/usr/sbin/nginx", "/usr/bin/curl", "/usr/bin/pgrep"}, with("nginx"), 512,
+			"two workers, files, ranges, a proxy, a new configuration, logs opened anew, a worker that is killed"},
+		{"redis", load("2000", "100000"), []string{"/usr/bin/redis-server", "/usr/bin/redis-benchmark"}, with("redis-server", "redis-cli", "redis-benchmark"), 512,
+			"snapshots and a rewrite of the log under load by forked children, the data after the server was killed"},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			a := app{argv: []string{"/bin/sh", guest("sh/" + s.name + ".sh"), s.arg}, flags: append(with(scripts...), s.flags...),
 				machine: target.Machine{CPUs: 2, Memory: s.memory}}
 			a.needs(t, s.needs...)
+			program := s.needs[0]
+			if servers, _ := filepath.Glob(program + "/*/bin/postgres"); len(servers) > 0 {
+				program = servers[0]
+			}
+			keep(t, program, s.what)
 			a.run(t)
 		})
 	}
@@ -53,7 +62,7 @@ ps -eo pid,stat,tty,args | awk '$1 == '$p' { print substr($2, 1, 1), $4, $5 }'
 ps -eLo pid,lwp,comm | awk '$1 == '$p' { print $1 == $2, $3 }'
 pgrep -P $$ -x sleep | wc -l
 top -b -n 2 -d 0.2 -p $p | awk '/^ *'$p' / { print $NF }'
-top -b -n 1 | head -5 | sed 's/[0-9.,:+]*[0-9]/N/g; s/ [a-z ]*up .*//; s/  */ /g'
+top -b -n 1 | head -5 | sed '/^%Cpu/s/\([:,]\) *\([0-9]\)/\1 \2/g; s/[0-9.,:+]*[0-9]/N/g; s/ [a-z ]*up .*//; s/  */ /g'
 free -m | awk '{ print $1, NF }'
 free -b | awk '/Mem:/ { print ($2 > 1e8), ($2 >= $3), ($7 > 0) }'
 vmstat 1 2 | wc -l; vmstat -s | grep -c 'K total memory\|boot time'
@@ -70,5 +79,6 @@ func TestProcps(t *testing.T) {
 	a := app{argv: []string{"/bin/bash", "-c", procps}, machine: target.Machine{CPUs: 2, Memory: 512},
 		flags: with(append(tools, "ps", "top", "free", "vmstat", "uptime", "nproc", "pgrep", "pkill", "awk", "sysctl", "pmap", "prlimit")...)}
 	a.needs(t, "/usr/bin/ps", "/usr/bin/pgrep")
+	keep(t, "/usr/bin/ps", "`ps`, `top`, `free`, `vmstat`, `pgrep`, `pkill`, `pmap`, `sysctl` look at processes and memory")
 	a.run(t)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ func TestStress(t *testing.T) {
 	if _, err := os.Stat(program); err != nil {
 		missing(t, program)
 	}
+	keep(t, program, "the stressors "+strings.Join(stressors, " ")+", each checking what it gets (`--verify`)")
 	run := func(t *testing.T, limit time.Duration, args ...string) {
 		argv := append([]string{program, "--temp-path", "/tmp", "--metrics-brief", "--verify"}, args...)
 		r := target.Run(t, target.Machine{CPUs: 2, Memory: 512}, limit, "", nil, argv...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,6 +52,7 @@ func tables(dir string, all []suite) string {
 		rows[at] = append(rows[at], c)
 	}
 	var b strings.Builder
+	writePrograms(&b, plan.Programs(filepath.Join(dir, "programs")))
 	fmt.Fprintf(&b, "### Go's standard library\n\nThe tests of %s, `go test -c`, run with `-test.short`. ", goEnv("GOVERSION"))
 	b.WriteString(`A function is a Test, an Example or a Fuzz target with its seeds. "Host" are the functions that pass on the host, "guest" those of
 them that pass in the guest. Functions that neither target runs are not counted: they skip themselves with ` + "`-test.short`" + `, for want of another
@@ -66,6 +68,23 @@ system, or because they build programs with the go command, which is not in the 
 		fmt.Fprintf(&b, "\nNot run yet: %s.\n", strings.Join(missing, ", "))
 	}
 	return b.String()
+}
+
+// writePrograms writes the table of what package apps has kept.
+func writePrograms(b *strings.Builder, rows []plan.Program) {
+	if len(rows) == 0 {
+		return
+	}
+	b.WriteString("### Programs\n\nWhat `go test ./test/apps` ran last: each program on the host and in the guest, their output and exit status compared. Full\n" +
+		"loads are those of `make apps`.\n\n| test | package | what it does | load | result | on |\n|---|---|---|---|---|---|\n")
+	for _, p := range rows {
+		result := "as on the host"
+		if !p.Passed {
+			result = "**fails**"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", strings.TrimPrefix(p.Test, "Test"), p.Program, p.What, p.Load, result, p.Date)
+	}
+	b.WriteString("\n")
 }
 
 func pythonVersion() string {

@@ -34,14 +34,16 @@ for c in 1 2 3 4; do (ask "$u/big?[1-$1]" -o /dev/null -w '%{http_code} %{size_d
 
 # A new configuration: new workers, and the old ones end.
 old=$(workers); conf two; nginx -c $d/nginx.conf -e $d/error.log -s reload
-n=0; until [ "$(ask $u/version)" = two ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done; ask $u/version
 n=0; for p in $old; do while kill -0 $p 2>/dev/null && [ $n -lt 200 ]; do n=$((n + 1)); sleep 0.1; done; kill -0 $p 2>/dev/null && echo old worker is there; done
+n=0; until [ $(workers | wc -w) = 2 ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done
+ask $u/version $u/version $u/version # until the old workers have ended they may answer
 echo $(workers | wc -w) workers, master the same: $([ $(cat pid) = $master ] && echo yes)
 # A configuration with an error changes nothing.
 echo nonsense >>nginx.conf; nginx -c $d/nginx.conf -e $d/error.log -t 2>/dev/null || echo refused; kill -HUP $master; sleep 0.5; ask $u/version; conf two
 # Logs are opened anew.
 mv access.log old.log; kill -USR1 $master; n=0; until [ -e access.log ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done
-ask $u/version; sleep 0.2; grep -c version access.log
+# Each worker opens it for itself, a moment after the master.
+n=0; until ask $u/version >/dev/null; grep -q version access.log; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done; grep -q version access.log && echo logged
 # A worker that is killed is replaced.
 victim=$(workers | cut -d' ' -f1); kill -9 $victim
 n=0; until w=$(workers); [ $(echo $w | wc -w) = 2 ] && ! echo $w | grep -qw $victim; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done
