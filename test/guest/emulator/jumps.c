@@ -16,8 +16,8 @@
 
 enum { slot = 5 }; // the operand, behind the opcode, is not aligned
 
-// Two displacements, and what their halves can make of them.
-static const int32_t targets[4] = {0x010100, 0x020200, 0x010200, 0x020100};
+// Two displacements, and what a store of their bytes, one by one, makes of them meanwhile.
+static const int32_t targets[6] = {0x010110, 0x020220, 0x010120, 0x020210, 0x010220, 0x020110};
 
 static unsigned char *code;
 static atomic_uint change; // odd while the jump is changed
@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	code = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (code == MAP_FAILED)
 		return 1;
-	for (int i = 0; i < 4; i++) // mov $i, %eax; ret
+	for (int i = 0; i < 6; i++) // mov $i, %eax; ret
 		memcpy(code + slot + 5 + targets[i], (unsigned char[]){0xb8, i, 0, 0, 0, 0xc3}, 6);
 	code[slot] = 0xe9; // jmp
 	memcpy(code + slot + 1, &targets[0], 4);
