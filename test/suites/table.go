@@ -65,7 +65,7 @@ system, or because they build programs with the go command, which is not in the 
 		writeTable(&b, rows[2], "module")
 	}
 	if len(missing) > 0 {
-		fmt.Fprintf(&b, "\nNot run yet: %s.\n", strings.Join(missing, ", "))
+		fmt.Fprintf(&b, "\nNot run to the end yet: %s.\n", strings.Join(missing, ", "))
 	}
 	return b.String()
 }
