@@ -155,6 +155,9 @@ func run(o options, wish accel.Kind, only string) error {
 		}
 		r.values["kernel"] = []float64{float64(st.Size()) / 1e6}
 	}
+	if st, err := os.Stat(strings.TrimSuffix(o.file, ".elf") + "-minimal.elf"); err == nil {
+		all[0].values["kernel_minimal"] = []float64{float64(st.Size()) / 1e6}
+	}
 	if err := kept.save(all); err != nil {
 		return err
 	}

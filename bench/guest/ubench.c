@@ -91,6 +91,7 @@ static void memory(void)
 {
 	fault("pagefault_warmup", 64, MADV_NOHUGEPAGE);
 	fault("pagefault", 64, MADV_NOHUGEPAGE);
+	fault("pagefault_warmup", 64, MADV_HUGEPAGE); // in memory that the host has not given to the machine yet
 	fault("pagefault_huge", 64, MADV_HUGEPAGE);
 	for (int warm = 1; warm >= 0; warm--) {
 		int n = warm ? 1000 : 20000;
