@@ -2,6 +2,8 @@ package main
 
 import (
 	_ "embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -94,14 +96,30 @@ var (
 var stackParts = []string{"atomicbitops", "bits", "buffer", "context", "gohacks", "linewriter", "log", "rand", "refs", "sleep",
 	"state", "sync", "tcpip", "waiter"}
 
+// downloadStack returns the folder of the module and its go.mod. On a machine that has never built gosv the module is not in
+// the cache yet: go list would name no folder then, where go mod download fetches it.
+func downloadStack() (dir, gomod string, err error) {
+	out, err := exec.Command("go", "mod", "download", "-json", stackModule).Output()
+	var module struct{ Dir, GoMod, Error string }
+	if jsonErr := json.Unmarshal(out, &module); jsonErr == nil && module.Error != "" {
+		err = errors.New(module.Error) // what went wrong is in the answer, not in standard error
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("go mod download %s: %w", stackModule, err)
+	}
+	if module.Dir == "" || module.GoMod == "" {
+		return "", "", fmt.Errorf("go mod download %s: it names no folder: %s", stackModule, out)
+	}
+	return module.Dir, module.GoMod, nil
+}
+
 // replaceStack makes a copy of the module in dir, with its files changed as above, and a copy of go.mod that replaces the
 // original by it: the go command lets no overlay change its module cache. It returns the copy's name, for go build -modfile.
 func replaceStack(dir string) (modfile string, err error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}\n{{.GoMod}}", stackModule).Output()
+	from, gomod, err := downloadStack()
 	if err != nil {
-		return "", fmt.Errorf("go list -m %s: %w", stackModule, err)
+		return "", err
 	}
-	from, gomod, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	to := filepath.Join(dir, "stack")
 	put := func(rel, text string) error {
 		text = fmtImport.ReplaceAllString(text, `$1"`+stackModule+`/pkg/fmt"`)
