@@ -9,7 +9,7 @@ func TestFormatParse(t *testing.T) {
 	for _, c := range []Config{
 		{},
 		{Args: []string{"/bin/sh", "-c", "echo \"a b\"\n\\", ""}, Env: []string{"A=b c", "B="}, Workdir: "/tmp dir"},
-		{Args: []string{"--", "strace"}, Strace: true, BootChart: true, Verbose: true, ReadOnly: true, Hostname: "h", User: "1:2", Wall: 5, Argv0: "x", Batch: "/b"},
+		{Args: []string{"--", "strace"}, Strace: true, BootChart: true, Announce: true, Verbose: true, ReadOnly: true, Hostname: "h", User: "1:2", Wall: 5, Argv0: "x", Batch: "/b"},
 		{Options: []string{"ip=dhcp", "new"}},
 	} {
 		got, err := Parse(c.Format())

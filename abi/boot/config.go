@@ -27,6 +27,7 @@ type Config struct {
 
 	Strace    bool // log every system call
 	BootChart bool // log when each step of the boot ended
+	Announce  bool // log [StartedLine] when the program has started
 	Verbose   bool // log what the kernel finds and does
 	ReadOnly  bool // no tmpfs over the root
 
@@ -101,6 +102,7 @@ func (c Config) Format() string {
 	}
 	flag("strace", c.Strace)
 	flag("bootchart", c.BootChart)
+	flag("announce", c.Announce)
 	flag("verbose", c.Verbose)
 	flag("ro", c.ReadOnly)
 	flag("init", c.Init)
@@ -149,6 +151,8 @@ func Parse(line string) (Config, error) {
 			c.Strace = value != "0"
 		case "bootchart":
 			c.BootChart = value != "0"
+		case "announce":
+			c.Announce = value != "0"
 		case "verbose":
 			c.Verbose = value != "0"
 		case "ro":

@@ -14,6 +14,10 @@ import (
 //	gosv: end status=125 panic="..."
 const ReportPrefix = "gosv: end "
 
+// StartedLine is the line on the kernel's log when the program has started, if [Config.Announce] asks for it. A machine that
+// cannot start its program gives its report instead.
+const StartedLine = "gosv: started"
+
 // Names of the virtio-serial ports of a machine; on a machine without them the
 // program's output goes to COM1 as the log does.
 //

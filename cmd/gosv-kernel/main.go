@@ -55,6 +55,7 @@ func main() {
 	syscalls.Strace(config.Strace)
 
 	if config.Batch != "" {
+		announce(config)
 		runBatch(config, console)
 		return
 	}
@@ -63,10 +64,18 @@ func main() {
 		fail(startStatus(err), err)
 	}
 	chart.step("program")
+	announce(config)
 	go serveControl(devices, console, init)
 	end := init.Wait()
 	console.Flush()
 	report(end)
+}
+
+// announce tells the host, if it asks, that nothing of the boot can fail any more.
+func announce(config boot.Config) {
+	if config.Announce {
+		cpu.Log(boot.StartedLine + "\n")
+	}
 }
 
 // fail ends the machine because the program cannot be run.

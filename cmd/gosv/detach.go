@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -109,8 +110,9 @@ func (o *runOptions) startDetached(args []string, m vmm.Machine, q qemu.QEMU) (e
 // What a supervisor tells its parent: this word, or a status and a message.
 const ready = "ready"
 
-// settled is how long a machine must have run to count as started.
-const settled = 100 * time.Millisecond
+// settled is how long a machine has to say that its program runs, or that it cannot run it. One that says neither, because
+// its host is busy or because --kernel named a kernel that does not say it, counts as started.
+const settled = 30 * time.Second
 
 func newSupervise() *cobra.Command {
 	return &cobra.Command{
@@ -143,6 +145,9 @@ func (s *supervisor) run() error {
 	run := make(chan error, 1)
 	up := make(chan int, 1)
 	g.started = func(hypervisor int) { up <- hypervisor }
+	started := make(chan struct{})
+	g.running = sync.OnceFunc(func() { close(started) })
+	var running <-chan struct{} // started, once the state says so
 	go func() { run <- g.run(qemu.QEMU{Path: spec.QEMU}) }()
 	s.settle = time.NewTimer(settled)
 	for {
@@ -152,6 +157,10 @@ func (s *supervisor) run() error {
 			if err := s.machine.SetState(s.state); err != nil {
 				return err // and the machine ends with this process
 			}
+			running = started
+		case <-running:
+			running = nil
+			s.tell(ready)
 		case <-s.settle.C:
 			s.tell(ready)
 		case err := <-run:

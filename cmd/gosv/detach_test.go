@@ -145,14 +145,23 @@ func TestDetachedQuick(t *testing.T) {
 	if status != 0 || stderr != "" || !strings.HasPrefix(name, "hello-") {
 		t.Fatalf("status %d, %q, %q", status, out, stderr)
 	}
+	if out, stderr, status := c.run("", "wait", name); out != "3\n" || status != 0 {
+		t.Errorf("wait: status %d, %q, %q", status, out, stderr)
+	}
 	if out, stderr, _ = c.run("", "logs", "hello"); out != "out" || stderr != "err" {
 		t.Errorf("logs: %q, %q", out, stderr)
 	}
 	if m := c.ps(name); m.Status == nil || *m.Status != 3 {
 		t.Errorf("ps: %+v", m)
 	}
-	if out, _, status = c.run("", "run", "-d", "--rm", "--name", "other", "./hello"); out != "other\n" || status != 0 || c.ps("other").Name != "" {
-		t.Errorf("run --rm: %d, %q, %+v", status, out, c.ps("other"))
+	if out, _, status = c.run("", "run", "-d", "--rm", "--name", "other", "./hello"); out != "other\n" || status != 0 {
+		t.Errorf("run --rm: %d, %q", status, out)
+	}
+	for i := 0; c.ps("other").Name != ""; i++ {
+		if i == 200 {
+			t.Fatalf("run --rm: left is %+v", c.ps("other"))
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

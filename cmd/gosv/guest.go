@@ -30,6 +30,7 @@ type guestRun struct {
 	messages io.Writer            // for lines of the tool and the kernel
 	requests <-chan request       // of gosv stop
 	started  func(hypervisor int) // is called once, with QEMU's process
+	running  func()               // nil, or called once the program has started
 	report   *boot.Report         // after run: what the kernel said at the end, if anything
 	ending   ending
 }
@@ -69,6 +70,7 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	}
 	reported := make(chan struct{})
 	log.onReport = func() { close(reported) }
+	log.onStart = g.running
 
 	signals := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,

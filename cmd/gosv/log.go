@@ -19,6 +19,7 @@ type kernelLog struct {
 	strace   io.Writer // nil: not asked for
 	chart    *chart
 	onReport func()            // called once
+	onStart  func()            // nil, or called when the program has started
 	raw      func(line string) // nil, or told every line
 
 	mu     sync.Mutex // the rest
@@ -47,6 +48,10 @@ func (l *kernelLog) line(s string) {
 			}
 			return
 		}
+	}
+	if s == boot.StartedLine && l.onStart != nil {
+		l.onStart()
+		return
 	}
 	if rest, ok := strings.CutPrefix(s, "strace: "); ok {
 		if l.strace != nil {

@@ -51,6 +51,10 @@ func fakeQEMU(mode string) {
 	stdout, stderr, log := open(3), open(4), open(5)
 	report := func(status int, fields ...string) { fmt.Fprintf(log, "%s\r\n", boot.FormatReport(status, fields...)) }
 	fmt.Fprint(log, "kernel: hello\r\nstrace: getpid() = 1\r\nbootchart: memory 1500\r\n")
+	config, _ := boot.Parse(arg("-append"))
+	if config.Announce && mode != "noexec" && mode != "refuses" {
+		fmt.Fprint(log, boot.StartedLine+"\r\n")
+	}
 	switch mode {
 	case "cat": // standard input to standard output
 		io.Copy(stdout, os.Stdin)
@@ -78,6 +82,9 @@ func fakeQEMU(mode string) {
 	case "segv":
 		report(139, "signal", "SIGSEGV", "addr", "0x0", "ip", "0x401136")
 	case "noexec":
+		if config.Announce {
+			time.Sleep(500 * time.Millisecond) // a guest takes its time to find out
+		}
 		report(127, "error", "/bin/x: no such file or directory")
 	case "interrupted":
 		report(130, "signal", "SIGINT", "ip", "0x401136")

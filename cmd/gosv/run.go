@@ -227,7 +227,7 @@ func (o *runOptions) kernelFile(cache *image.Cache, network bool) (string, error
 // prepare finds or makes the image, and gives the kernel's configuration and
 // the one that is in the image.
 func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, term *terminal) (guest, inImage boot.Config, err error) {
-	guest = boot.Config{Hostname: o.hostname, Init: o.init, Strace: o.strace != "", BootChart: o.bootchart, Verbose: o.verbose}
+	guest = boot.Config{Hostname: o.hostname, Init: o.init, Strace: o.strace != "", BootChart: o.bootchart, Announce: o.detach, Verbose: o.verbose}
 	more, err := boot.Parse(o.bootOpts)
 	if err != nil {
 		return guest, inImage, fmt.Errorf("--boot-opts: a quote is not closed")
@@ -237,6 +237,7 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 	}
 	flags := guest
 	guest = more.Merge(flags) // which takes from flags only what an image may say
+	guest.Announce = more.Announce || flags.Announce
 	guest.Strace, guest.BootChart, guest.Verbose = more.Strace || flags.Strace, more.BootChart || flags.BootChart, more.Verbose || flags.Verbose
 	if term != nil {
 		cols, rows := term.size()
