@@ -176,13 +176,6 @@ func replaceStack(dir string) (modfile string, err error) {
 				return nil
 			case rel == "pkg/rand/rand_linux.go":
 				return put(rel, stackRand)
-			case rel == "pkg/tcpip/transport/tcp/rcv.go":
-				if err := put("pkg/tcpip/transport/tcp/delack.go", stackDelAck); err != nil {
-					return err
-				}
-				if err := put("pkg/tcpip/transport/tcp/timewait.go", stackTimeWait); err != nil {
-					return err
-				}
 			}
 			text, err := read()
 			if err != nil {
@@ -209,8 +202,15 @@ func replaceStack(dir string) (modfile string, err error) {
 			return "", err
 		}
 	}
-	if err := put("pkg/sync/pool.go", stackPool); err != nil {
-		return "", err
+	for rel, text := range map[string]string{
+		"pkg/sync/pool.go":                    stackPool,
+		"pkg/tcpip/stack/flow.go":             stackFlow,
+		"pkg/tcpip/transport/tcp/delack.go":   stackDelAck,
+		"pkg/tcpip/transport/tcp/timewait.go": stackTimeWait,
+	} {
+		if err := put(rel, text); err != nil {
+			return "", err
+		}
 	}
 	if saved < 20 || edited != len(all) {
 		return "", fmt.Errorf("%s has %d files for save and restore, and %d of %d edits: this release needs a look at mkkernel",

@@ -2,8 +2,12 @@ package main
 
 import _ "embed"
 
-//go:embed deps/pool.go.txt
-var stackPool string
+var (
+	//go:embed deps/pool.go.txt
+	stackPool string
+	//go:embed deps/flow.go.txt
+	stackFlow string
+)
 
 // stackMutex leaves out the functions around a mutex that note for a checker, which is not compiled in, who holds it.
 var stackMutex = `package sync
@@ -119,6 +123,40 @@ var speedups = []edit{
 	{"pkg/tcpip/stack/route.go", "\tr.mu.RLock()\n\tdefer r.mu.RUnlock()\n\treturn r.neighborEntry\n", "\tr.mu.RLock()\n\tentry := r.neighborEntry\n\tr.mu.RUnlock()\n\treturn entry\n", 1},
 	{"pkg/tcpip/network/ipv4/ipv4.go", "\te.mu.RLock()\n\tdefer e.mu.RUnlock()\n\n\tloopback := e.nic.IsLoopback()\n\treturn e.addressableEndpointState.Acquire",
 		"\te.mu.RLock()\n\tloopback := e.nic.IsLoopback()\n\te.mu.RUnlock()\n\treturn e.addressableEndpointState.Acquire", 1},
+
+	// Connections whose packets are known to be welcome: deps/flow.go.txt.
+	{"pkg/tcpip/stack/packet_buffer.go", "\ttuple *tuple\n", "\ttuple *tuple\n\n\tflowEpoch uint32\n", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "type endpointsByNIC struct {\n", "type endpointsByNIC struct {\n\tflow atomic.Pointer[flow]\n\n", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\t\"fmt\"\n", "\t\"fmt\"\n\t\"sync/atomic\"\n", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\tqueuedProtocols map[protocolIDs]queuedTransportProtocol\n}", "\tqueuedProtocols map[protocolIDs]queuedTransportProtocol\n\n\ttcp4, tcp6 *transportEndpoints\n}", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\t}\n\n\treturn d\n}", "\t}\n\td.tcp4 = d.protocol[protocolIDs{header.IPv4ProtocolNumber, header.TCPProtocolNumber}]\n" +
+		"\td.tcp6 = d.protocol[protocolIDs{header.IPv6ProtocolNumber, header.TCPProtocolNumber}]\n\n\treturn d\n}", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", "\t\tif mpep.transProto == header.TCPProtocolNumber {\n\t\t\tepsByNIC.remember(pkt, mpep, transEP, queuedProtocol)\n\t\t}\n\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n\tepsByNIC.flow.Store(nil)\n", 2},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\taddrState.kind = Temporary\n", "\t\taddrState.kind = Temporary\n\t\tforgetFlows()\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\taddrState.kind = kind\n", "\t\taddrState.kind = kind\n\t\tforgetFlows()\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\ta.kind = kind\n", "\ta.kind = kind\n\tforgetFlows()\n", 1},
+	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\ta.kind = PermanentExpired\n", "\ta.kind = PermanentExpired\n\tforgetFlows()\n", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\t\tstats.DisabledPacketsReceived.Increment()\n\t\treturn\n\t}\n\n\thView, ok := e.protocol.parseAndValidate(pkt)\n", "\t\tstats.DisabledPacketsReceived.Increment()\n\t\treturn\n\t}\n\n\tif stack.DeliverFlow(e.dispatcher, pkt) {\n" +
+		"\t\tstats.ValidPacketsReceived.Increment()\n\t\tstats.PacketsDelivered.Increment()\n\t\treturn\n\t}\n\n\thView, ok := e.protocol.parseAndValidate(pkt)\n", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\t\tstats.DisabledPacketsReceived.Increment()\n\t\treturn\n\t}\n\n\thView, ok := e.protocol.parseAndValidate(pkt)\n", "\t\tstats.DisabledPacketsReceived.Increment()\n\t\treturn\n\t}\n\n\tif stack.DeliverFlow(e.dispatcher, pkt) {\n" +
+		"\t\tstats.ValidPacketsReceived.Increment()\n\t\tstats.PacketsDelivered.Increment()\n\t\treturn\n\t}\n\n\thView, ok := e.protocol.parseAndValidate(pkt)\n", 1},
+
+	// A segment is the packet that came, which nobody else looks at any more, and has its addresses in its identifier.
+	{"pkg/tcpip/transport/tcp/segment.go", "\ts.dataMemSize = pkt.MemSize()\n\ts.pkt = pkt.Clone()\n", "\ts.dataMemSize = pkt.MemSize()\n\ts.pkt = pkt.IncRef()\n", 1},
+	{"pkg/tcpip/transport/tcp/segment.go", "\tvar srcAddr tcpip.Address\n\tvar dstAddr tcpip.Address\n\tswitch netProto := pkt.NetworkProtocolNumber; netProto {\n" +
+		"\tcase header.IPv4ProtocolNumber:\n\t\thdr := header.IPv4(pkt.NetworkHeader().Slice())\n\t\tsrcAddr = hdr.SourceAddress()\n\t\tdstAddr = hdr.DestinationAddress()\n" +
+		"\tcase header.IPv6ProtocolNumber:\n\t\thdr := header.IPv6(pkt.NetworkHeader().Slice())\n\t\tsrcAddr = hdr.SourceAddress()\n\t\tdstAddr = hdr.DestinationAddress()\n" +
+		"\tdefault:\n\t\tpanic(fmt.Sprintf(\"unknown network protocol number %d\", netProto))\n\t}\n", "\tsrcAddr, dstAddr := id.RemoteAddress, id.LocalAddress\n", 1},
+
+	// The network protocols of an interface are two.
+	{"pkg/tcpip/stack/nic.go", "\tnetworkEndpoints          map[tcpip.NetworkProtocolNumber]NetworkEndpoint\n", "\tip4, ip6                  NetworkEndpoint // as in networkEndpoints\n\tnetworkEndpoints          map[tcpip.NetworkProtocolNumber]NetworkEndpoint\n", 1},
+	{"pkg/tcpip/stack/nic.go", "\t\tnic.networkEndpoints[netNum] = netEP\n", "\t\tnic.networkEndpoints[netNum] = netEP\n\t\tswitch netNum {\n\t\tcase header.IPv4ProtocolNumber:\n\t\t\tnic.ip4 = netEP\n\t\tcase header.IPv6ProtocolNumber:\n\t\t\tnic.ip6 = netEP\n\t\t}\n", 1},
+	{"pkg/tcpip/stack/nic.go", "\treturn n.networkEndpoints[proto]\n", "\tswitch proto {\n\tcase header.IPv4ProtocolNumber:\n\t\treturn n.ip4\n\tcase header.IPv6ProtocolNumber:\n\t\treturn n.ip6\n\t}\n\treturn n.networkEndpoints[proto]\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tif nic, err := e.stack.GetNICByID(route.OutgoingNIC()); err == nil && nic.GetExperimentIPOptionEnabled() {\n", "\tif e.ops.GetExperimentOptionValue() == 0 {\n\t\treturn 0\n\t}\n\tif nic, err := e.stack.GetNICByID(route.OutgoingNIC()); err == nil && nic.GetExperimentIPOptionEnabled() {\n", 1},
+
+	// A cube.
+	{"pkg/tcpip/transport/tcp/cubic.go", "c.C*math.Pow(t, 3.0)", "c.C*t*t*t", 1},
 
 	// Short functions can be inlined.
 	{"pkg/sync/rwmutex_unsafe.go", "\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\tif r+1 == 0",

@@ -1,6 +1,7 @@
 package nettest
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -256,5 +257,54 @@ func TestBadWire(t *testing.T) {
 			}
 			r.alive()
 		})
+	}
+}
+
+// TestAddressGoes takes an interface's address away under a connection: what comes for it is not received until the address is
+// back. Raw sockets see the segments of connections that are open already.
+func TestAddressGoes(t *testing.T) {
+	installed(t, "/usr/bin/python3", "/usr/sbin/ip")
+	tap := newLAN(t)
+	for _, c := range []struct{ name, guest, host string }{{"IPv4", guestIP + "/24", hostIP}, {"IPv6", guestIP6 + "/64", hostIP6}} {
+		t.Run(c.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", net.JoinHostPort(c.host, "0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go answerLines(l)
+			flags := []string{"--kernel", target.Kernel(t), "--network", "tap=" + tap, "--ip", c.guest, "-v", script("py/address.py") + ":/address.py",
+				"-v", "/usr/sbin/ip:/usr/sbin/ip"}
+			got := target.Run(t, target.Machine{Memory: 256}, limit, "", flags, "/usr/bin/python3", "/address.py", "eth0", c.guest, c.host,
+				fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+			want := "b'one\\n'\nb'two\\n'\nb'three\\n'\nraw b'with a raw socket\\n' True\nb'without\\n'\n" +
+				"nothing comes without an address\nagain b'slowly\\n'\nb'end\\n'\n"
+			if string(got.Stdout) != want || got.Status != 0 {
+				t.Errorf("status %d, %s%s", got.Status, got.Stdout, got.Stderr)
+			}
+		})
+	}
+}
+
+// answerLines gives lines back.
+func answerLines(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			for lines := bufio.NewReader(c); ; {
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if strings.HasPrefix(line, "slowly") {
+					time.Sleep(4 * time.Second) // the client has something to do meanwhile
+				}
+				io.WriteString(c, line) //nolint:errcheck // the client notices
+			}
+		}()
 	}
 }
