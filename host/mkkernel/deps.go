@@ -72,6 +72,13 @@ var edits = []edit{
 	{"pkg/tcpip/transport/tcp/rcv.go", "\t// Apply silly-window avoidance when recovering from zero-window situation.\n",
 		"\tunit := seqnum.Size(1) << r.RcvWndScale\n\tnewWnd = (newWnd + unit - 1) &^ (unit - 1)\n" +
 			"\tif r.RcvAcc.LessThan(r.RcvNxt.Add(newWnd)) {\n\t\tr.RcvAcc = r.RcvNxt.Add(newWnd)\n\t}\n\n", 1},
+	// A program that has shut down both directions, one after the other, has not closed: see Shutdown in kernel/net/inet.
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\t\tif e.shutdownFlags&tcpip.ShutdownWrite != 0 && rcvBufUsed > 0 {\n",
+		"\t\t\tif flags == tcpip.ShutdownRead|tcpip.ShutdownWrite && rcvBufUsed > 0 {\n", 1},
+	// TCP_MAXSEG of a connection.
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\t\tv = int(e.userMSS)\n\t\t}\n", "\t\t\tv = int(e.userMSS)\n\t\t} else if state.connected() {\n\t\t\tv = e.snd.MaxPayloadSize\n\t\t}\n", 1},
+	// A queue of errors that nobody reads does not grow for ever.
+	{"pkg/tcpip/socketops.go", "\tso.errQueue.PushBack(err)\n", "\tif so.errQueue.Len() < 64 {\n\t\tso.errQueue.PushBack(err)\n\t}\n", 1},
 	// A limit for TIME-WAIT: deps/timewait.go.txt.
 	{"pkg/tcpip/transport/tcp/dispatcher.go", "\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n",
 		"\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n\tenterTimeWait(ep)\n", 1},

@@ -167,30 +167,52 @@ func accept(t *task.Thread, a *Args, flags uint32) (uint64, error) {
 	}
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
 		c := socketCaller(t)
-		n, err := s.Accept(&c)
+		cloexec := flags&unix.SOCK_CLOEXEC != 0
+		var n socket.Socket
+		fd := -1
+		// With EMFILE the connection stays in the queue: it needs a descriptor first.
+		take := func() (err error) {
+			if t.Acting == nil || t.Acting.Install == nil {
+				if fd, err = t.Files.Reserve(); err != nil {
+					return err
+				}
+			}
+			if n, err = s.Accept(&c); err != nil && fd >= 0 {
+				t.Files.Unreserve(fd)
+			}
+			return err
+		}
+		err := take()
 		if err == unix.EAGAIN && !f.Nonblocking() {
-			err = waitSocket(t, s, wait.Readable, s.Common().RcvTimeout.Load(), true, func() error {
-				n, err = s.Accept(&c)
-				return err
-			})
+			err = waitSocket(t, s, wait.Readable, s.Common().RcvTimeout.Load(), true, take)
 		}
 		if err != nil {
 			return 0, err
 		}
 		g := socket.NewFile(&c, n, flags)
+		drop := func() {
+			g.Release()
+			if fd >= 0 {
+				t.Files.Unreserve(fd)
+			}
+		}
 		if a[1] != 0 {
 			var buf [socket.AddressSize]byte
 			name, err := n.Peer(buf[:0])
 			if err != nil {
-				g.Release()
+				drop()
 				return 0, unix.ECONNABORTED
 			}
 			if err := putAddress(t, name, a[1], a[2]); err != nil {
-				g.Release()
+				drop()
 				return 0, err
 			}
 		}
-		return install(t, g, flags&unix.SOCK_CLOEXEC != 0)
+		if fd < 0 {
+			return install(t, g, cloexec)
+		}
+		t.Files.Fill(fd, g, cloexec)
+		return uint64(fd), nil
 	})
 }
 

@@ -54,13 +54,17 @@ func sendSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message) (int, error) {
 	m.By = socketCaller(t)
 	base := s.Common()
+	whole := *m.Buf
 	n, err := s.Recv(&m.By, m)
 	block := m.Flags&(unix.MSG_DONTWAIT|unix.MSG_ERRQUEUE) == 0 && !f.Nonblocking()
 	if !block {
 		return n, err
 	}
+	if base.Stream() && m.Peeking() && m.Flags&unix.MSG_WAITALL != 0 && base.PeekOff() < 0 {
+		return peekAll(t, s, m, whole, n, err)
+	}
 	want := 1
-	if base.Stream() && m.Flags&unix.MSG_PEEK == 0 {
+	if base.Stream() && !m.Peeking() {
 		if want = base.RcvLowat(); m.Flags&unix.MSG_WAITALL != 0 {
 			want = 1<<31 - 1
 		}
@@ -68,9 +72,11 @@ func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 			want = min(want, n+m.Buf.Len())
 		}
 	}
-	if err == unix.EAGAIN || err == nil && n > 0 && n < want {
+	// A stream ends a call where descriptors are in it.
+	if err == unix.EAGAIN || err == nil && n > 0 && n < want && m.Files == nil {
 		err = waitSocket(t, s, wait.Readable|wait.RdHup, base.RcvTimeout.Load(), false, func() error {
 			for {
+				m.Started = n > 0
 				k, err := s.Recv(&m.By, m)
 				n += k
 				if err != nil || k == 0 || n >= want || m.Files != nil {
@@ -81,6 +87,31 @@ func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 		if n > 0 {
 			err = nil
 		}
+	}
+	return n, err
+}
+
+// peekAll is recv(2) with MSG_PEEK and MSG_WAITALL, after a first look that gave n
+// and err: it looks again from the start whenever there is more.
+func peekAll(t *task.Thread, s socket.Socket, m *socket.Message, whole mm.Buf, n int, err error) (int, error) {
+	total := whole.Len()
+	if err != unix.EAGAIN && (err != nil || n == 0 || n >= total || m.Files != nil) {
+		return n, err
+	}
+	err = waitSocket(t, s, wait.Readable|wait.RdHup, s.Common().RcvTimeout.Load(), false, func() error {
+		end := s.Readiness()&(wait.RdHup|wait.Hup|wait.Err) != 0
+		*m.Buf, m.Received = whole, nil
+		k, err := s.Recv(&m.By, m)
+		if err != nil {
+			return err
+		}
+		if n = k; end || k == 0 || k >= total || m.Files != nil {
+			return nil
+		}
+		return unix.EAGAIN
+	})
+	if n > 0 {
+		err = nil
 	}
 	return n, err
 }

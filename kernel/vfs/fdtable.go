@@ -99,6 +99,34 @@ func (t *FDTable) InstallTwo(a, b *File, cloexec bool) (int, int, error) {
 	return x, y, nil
 }
 
+// Reserve takes the lowest free descriptor for a file that is still to be made:
+// until Fill it is not open, and no other file gets it.
+func (t *FDTable) Reserve() (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.install(nil, 0, false)
+}
+
+// Fill puts f at a reserved descriptor and takes over the caller's reference.
+func (t *FDTable) Fill(fd int, f *File, cloexec bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refs.Load() <= 0 { // the process has ended meanwhile
+		f.Release()
+		return
+	}
+	t.setCloexec(fd, cloexec)
+	(*t.slots.Load())[fd].f.Store(f)
+}
+
+// Unreserve gives a reserved descriptor back.
+func (t *FDTable) Unreserve(fd int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.used[fd/64] &^= 1 << (fd % 64)
+	t.next = min(t.next, fd)
+}
+
 // install finds a descriptor from min on; mu is held.
 func (t *FDTable) install(f *File, min int, cloexec bool) (int, error) {
 	fd := t.free(max(min, t.next))
@@ -224,6 +252,11 @@ func (t *FDTable) DupTo(fd, newfd int, cloexec bool) error {
 		return err
 	}
 	t.mu.Lock()
+	if t.isReserved(newfd) {
+		t.mu.Unlock()
+		f.Release()
+		return unix.EBUSY
+	}
 	old := t.take(newfd)
 	err = t.put(newfd, f, cloexec)
 	t.mu.Unlock()
@@ -257,8 +290,14 @@ func (t *FDTable) SetCloexec(fd int, on bool) error {
 	return nil
 }
 
-func (t *FDTable) isOpen(fd int) bool {
+func (t *FDTable) isUsed(fd int) bool {
 	return uint(fd) < uint(len(t.used)*64) && t.used[fd/64]&(1<<(fd%64)) != 0
+}
+
+func (t *FDTable) isOpen(fd int) bool { return t.isUsed(fd) && (*t.slots.Load())[fd].f.Load() != nil }
+
+func (t *FDTable) isReserved(fd int) bool {
+	return t.isUsed(fd) && (*t.slots.Load())[fd].f.Load() == nil
 }
 
 // CloseRange closes the descriptors from first to last.
@@ -326,7 +365,12 @@ func (t *FDTable) Clone() *FDTable {
 	n.slots.Store(&s)
 	n.used = append([]uint64(nil), t.used...)
 	n.cloexec = append([]uint64(nil), t.cloexec...)
-	n.next = t.next
+	for fd := range s {
+		if s[fd].f.Load() == nil { // what is reserved is so for the other table
+			n.used[fd/64] &^= 1 << (fd % 64)
+		}
+	}
+	n.next = 0
 	return n
 }
 

@@ -198,3 +198,47 @@ func TestPermits(t *testing.T) {
 		}
 	}
 }
+
+// TestReserve keeps a descriptor for a file that is still to be made.
+func TestReserve(t *testing.T) {
+	tab := NewFDTable(3)
+	open := func() *File { return NewFile(new(countedImpl), "test", unix.O_RDWR) }
+	tab.Install(open(), false) //nolint:errcheck // there is room
+	fd, err := tab.Reserve()
+	if fd != 1 || err != nil {
+		t.Fatalf("reserved %d, %v", fd, err)
+	}
+	if _, err := tab.Get(fd); err != unix.EBADF {
+		t.Errorf("what is reserved is open: %v", err)
+	}
+	if err := tab.DupTo(0, fd, false); err != unix.EBUSY {
+		t.Errorf("dup to what is reserved: %v", err)
+	}
+	if n, err := tab.Dup(0, 0, false); n != 2 || err != nil {
+		t.Errorf("dup: %d, %v", n, err)
+	}
+	if _, err := tab.Reserve(); err != unix.EMFILE {
+		t.Errorf("a fourth one: %v", err)
+	}
+	if n, err := tab.Clone().Install(open(), false); n != 1 || err != nil {
+		t.Errorf("in a copy: %d, %v", n, err)
+	}
+	tab.Unreserve(fd)
+	if n, err := tab.Reserve(); n != fd || err != nil {
+		t.Errorf("reserved again: %d, %v", n, err)
+	}
+	tab.CloseRange(0, 10)
+	f := open()
+	tab.Fill(fd, f, true)
+	if on, err := tab.Cloexec(fd); !on || err != nil {
+		t.Errorf("filled: %v, %v", on, err)
+	}
+	if n, err := tab.Reserve(); n != 0 || err != nil {
+		t.Errorf("the lowest: %d, %v", n, err)
+	}
+	tab.Release()
+	tab.Fill(0, open(), false)
+	if n := f.Impl().(*countedImpl).closed.Load(); n != 1 {
+		t.Errorf("closed %d times", n)
+	}
+}

@@ -12,7 +12,7 @@ func errno(err tcpip.Error) error {
 		return nil
 	case *tcpip.ErrWouldBlock:
 		return unix.EAGAIN
-	case *tcpip.ErrClosedForSend:
+	case *tcpip.ErrClosedForSend, *tcpip.ErrAborted: // reset after the peer's last byte
 		return unix.EPIPE
 	case *tcpip.ErrBadBuffer, *tcpip.ErrBadAddress:
 		return unix.EFAULT
@@ -26,10 +26,8 @@ func errno(err tcpip.Error) error {
 		return unix.EISCONN
 	case *tcpip.ErrConnectionRefused:
 		return unix.ECONNREFUSED
-	case *tcpip.ErrConnectionReset:
+	case *tcpip.ErrConnectionReset, *tcpip.ErrConnectionAborted:
 		return unix.ECONNRESET
-	case *tcpip.ErrConnectionAborted, *tcpip.ErrAborted:
-		return unix.ECONNABORTED
 	case *tcpip.ErrTimeout:
 		return unix.ETIMEDOUT
 	case *tcpip.ErrPortInUse:

@@ -132,16 +132,17 @@ type Socket struct {
 
 	shut     atomic.Uint32 // shutRead | shutWrite, by shutdown(2)
 	errTaken atomic.Bool   // the error that ended a connection was told
+	failTold atomic.Bool   // connect(2) has told that it failed: as new
 	released atomic.Bool   // and may linger
 	small    smallOptions
+	zero     zeroCopy
 	tosMu    sync.RWMutex // held while the endpoint has a message's type of service
 
 	// mu guards what follows.
-	mu       sync.Mutex
-	to       tcpip.FullAddress // of a connection that is being made
-	failTold bool              // connect(2) has told that it failed
-	filter   [32]byte          // ICMP_FILTER, ICMPV6_FILTER
-	groups   []group           // joined
+	mu     sync.Mutex
+	to     tcpip.FullAddress // of a connection that is being made
+	filter [32]byte          // ICMP_FILTER, ICMPV6_FILTER
+	groups []group           // joined
 }
 
 const (
@@ -180,7 +181,7 @@ func (s *Socket) tcpState() tcp.EndpointState { return tcp.EndpointState(s.endpo
 // Readiness implements vfs.FileImpl (tcp_poll, datagram_poll of Linux).
 func (s *Socket) Readiness() wait.Events {
 	ev := wait.Events(s.endpoint().Readiness(waiter.ReadableEvents | waiter.WritableEvents))
-	if s.HasError() {
+	if s.HasError() || s.zero.some.Load() {
 		ev |= wait.Err
 	}
 	shut := s.shut.Load()
@@ -201,12 +202,19 @@ func (s *Socket) Readiness() wait.Events {
 	case tcp.StateInitial, tcp.StateBound:
 		ev = ev&wait.Err | wait.Writable | wait.Hup
 	case tcp.StateListen:
+		if shut&shutRead != 0 { // it listens no more
+			return ev&wait.Err | wait.Writable | wait.Hup
+		}
 		ev &= wait.Readable | wait.Err
 	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
 		ev &= wait.Err
 	case tcp.StateError, tcp.StateClose, tcp.StateTimeWait:
+		if s.failTold.Load() {
+			return ev&wait.Err | wait.Writable | wait.Hup
+		}
 		ev |= wait.Readable | wait.Writable | wait.RdHup | wait.Hup
-		if st == tcp.StateError && !s.errTaken.Load() {
+		// A connection that is closed without our last byte was reset.
+		if (st == tcp.StateError || st == tcp.StateClose && shut&shutWrite == 0) && !s.errTaken.Load() {
 			ev |= wait.Err
 		}
 	default:
@@ -279,6 +287,14 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 	if err != nil {
 		return err
 	}
+	if broadcast(a.Addr) {
+		if s.isTCP() {
+			return unix.ENETUNREACH
+		}
+		if !s.endpoint().SocketOptions().GetBroadcast() {
+			return unix.EACCES
+		}
+	}
 	if a.Addr.Len() == 0 || a.Addr.Unspecified() { // this machine
 		if a.Addr = header.IPv6Loopback; s.net == ipv4.ProtocolNumber {
 			a.Addr = header.IPv4Loopback
@@ -301,7 +317,7 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 	case tcp.StateListen:
 		return unix.EISCONN
 	case tcp.StateError:
-		if !s.failTold {
+		if !s.failTold.Load() {
 			return s.connectError()
 		}
 		// Linux lets a program try again with the same socket.
@@ -313,15 +329,23 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 	err = errno(s.endpoint().Connect(a))
 	if s.tcpState() == tcp.StateError {
 		s.errTaken.Store(true)
-		s.failTold = true
+		s.failTold.Store(true)
 	}
 	return err
 }
 
+// broadcast reports whether a is IPv4's address of all, which may be mapped.
+func broadcast(a tcpip.Address) bool {
+	if header.IsV4MappedAddress(a) {
+		a = tcpip.AddrFrom4Slice(a.AsSlice()[12:])
+	}
+	return a == header.IPv4Broadcast
+}
+
 // connectError takes the error that ended a connection; mu is held.
 func (s *Socket) connectError() error {
-	s.failTold = true
-	if err := s.lastError(); err != nil {
+	s.failTold.Store(true)
+	if told, err := s.errTaken.Load(), s.lastError(); err != nil && !told {
 		return err
 	}
 	return unix.ECONNABORTED
@@ -367,7 +391,7 @@ func (s *Socket) renew() error {
 	old.Abort()
 	s.shut.Store(0)
 	s.errTaken.Store(false)
-	s.failTold = false
+	s.failTold.Store(false)
 	s.use(ep, wq)
 	s.Notify(wait.Readable | wait.Writable | wait.Hup)
 	return nil
@@ -392,7 +416,11 @@ func (s *Socket) Listen(c *socket.Caller, backlog int) error {
 		return unix.EOPNOTSUPP
 	}
 	s.small.backlog.Store(int32(min(backlog, 1<<31-1)))
-	return errno(s.endpoint().Listen(backlog))
+	err := errno(s.endpoint().Listen(backlog))
+	if err == nil {
+		s.shut.And(^uint32(shutRead)) // of a time when it listened before
+	}
+	return err
 }
 
 // Accept implements socket.Socket.
@@ -430,6 +458,9 @@ func (s *Socket) Name(b []byte) ([]byte, error) {
 
 // Peer implements socket.Socket.
 func (s *Socket) Peer(b []byte) ([]byte, error) {
+	if s.isTCP() && s.tcpState() == tcp.StateTimeWait {
+		return nil, unix.ENOTCONN // the connection goes on without the socket
+	}
 	a, err := s.endpoint().GetRemoteAddress()
 	if err != nil {
 		return nil, unix.ENOTCONN
@@ -454,7 +485,15 @@ func (s *Socket) Shutdown(how int) error {
 		s.Notify(wait.Readable | wait.Hup)
 		return err
 	}
-	err := errno(s.endpoint().Shutdown(flags))
+	// One after the other: both at once is how the stack closes an endpoint, with
+	// a reset if there is unread data.
+	var err error
+	if flags&tcpip.ShutdownRead != 0 {
+		err = errno(s.endpoint().Shutdown(tcpip.ShutdownRead))
+	}
+	if flags&tcpip.ShutdownWrite != 0 && err == nil {
+		err = errno(s.endpoint().Shutdown(tcpip.ShutdownWrite))
+	}
 	if err == nil || !s.isTCP() && err == unix.ENOTCONN {
 		s.shut.Or(bits)
 		s.Notify(wait.Readable | wait.Writable | wait.RdHup | wait.Hup)

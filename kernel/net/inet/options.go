@@ -105,13 +105,30 @@ func (s *Socket) GetOption(c *socket.Caller, level, name, room int) ([]byte, err
 			return socket.Cut(append([]byte(nil), s.filter[:]...), room)
 		}
 	}
+	if s.Family == unix.AF_INET && level != unix.SOL_IP && !s.hasLevel(level) {
+		return nil, unix.EOPNOTSUPP // setsockopt(2) says ENOPROTOOPT to that
+	}
 	return nil, unix.ENOPROTOOPT
+}
+
+// hasLevel reports whether a level of options is that of the socket's protocol.
+func (s *Socket) hasLevel(level int) bool {
+	switch {
+	case s.Type == unix.SOCK_RAW:
+		return level == unix.SOL_RAW
+	case s.isTCP():
+		return level == unix.SOL_TCP
+	}
+	return level == unix.SOL_UDP && s.transport == unix.IPPROTO_UDP
 }
 
 const icmpFilter = 1 // ICMP_FILTER (include/uapi/linux/icmp.h)
 
 func (s *Socket) setSocket(c *socket.Caller, name int, v []byte) error {
 	so := s.endpoint().SocketOptions()
+	if len(v) < 4 && name != unix.SO_BINDTODEVICE {
+		return unix.EINVAL
+	}
 	switch name {
 	case unix.SO_LINGER:
 		if len(v) < 8 {
@@ -156,7 +173,7 @@ func (s *Socket) setSocket(c *socket.Caller, name int, v []byte) error {
 				return unix.EPERM
 			}
 			lo, hi := so.SendBufferLimits()
-			so.SetSendBufferSize(bufferSize(n, lo, hi), true)
+			so.SetSendBufferSize(bufferSize(n, max(lo, minSndBuf), hi), true)
 			s.Notify(wait.Writable)
 			return nil
 		case unix.SO_RCVBUF, unix.SO_RCVBUFFORCE:
@@ -176,12 +193,21 @@ func (s *Socket) setSocket(c *socket.Caller, name int, v []byte) error {
 func (s *Socket) lastError() error {
 	ep := s.endpoint()
 	err := errno(ep.LastError())
-	if s.isTCP() && s.tcpState() == tcp.StateError {
-		s.errTaken.Store(true)
+	if !s.isTCP() {
+		return err
+	}
+	switch s.tcpState() {
+	case tcp.StateError, tcp.StateClose:
 		ep.LastError()
+		if s.errTaken.Swap(true) {
+			return nil
+		}
 	}
 	return err
 }
+
+// minSndBuf is SOCK_MIN_SNDBUF of Linux on 64-bit machines.
+const minSndBuf = 4608
 
 // bufferSize doubles what a program asks for, as Linux does, within limits.
 func bufferSize(n int, lo, hi int64) int64 {
@@ -235,6 +261,12 @@ func (s *Socket) getSocket(c *socket.Caller, name, room int) ([]byte, error) {
 		binary.LittleEndian.PutUint32(b, uint32(truth(l.Enabled)))
 		binary.LittleEndian.PutUint32(b[4:], uint32(l.Timeout/time.Second))
 		return socket.Cut(b, room)
+	case unix.SO_PEERNAME:
+		b, err := s.Peer(nil)
+		if err == nil && len(b) < room {
+			return nil, unix.EINVAL
+		}
+		return b[:min(room, len(b))], err
 	case unix.SO_BINDTODEVICE:
 		index := so.GetBindToDevice()
 		if index == 0 {

@@ -12,6 +12,7 @@ import (
 	"gosv/kernel/mm"
 	"gosv/kernel/net"
 	"gosv/kernel/net/socket"
+	"gosv/kernel/wait"
 )
 
 // A transfer is what the stack sees of the program's memory: the source of what
@@ -130,15 +131,24 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	*m.Buf = before
 	m.Buf.Skip(int(n))
 	if err == nil {
+		s.sentZeroCopy(m)
 		return int(n), nil
 	}
 	if t.err != nil {
 		return 0, t.err
 	}
-	if s.isTCP() && s.tcpState() == tcp.StateError {
-		s.errTaken.Store(true)
+	if s.isTCP() {
+		s.ended()
 	}
 	return 0, errno(err)
+}
+
+// ended notes, after an error, that the one which ended the connection was told.
+func (s *Socket) ended() {
+	switch s.tcpState() {
+	case tcp.StateError, tcp.StateClose:
+		s.errTaken.Store(true)
+	}
 }
 
 // SendFrom implements socket.SourceSender.
@@ -160,9 +170,7 @@ func (s *Socket) SendFrom(src socket.Source) (int, error) {
 	if t.err != nil {
 		return 0, t.err
 	}
-	if s.tcpState() == tcp.StateError {
-		s.errTaken.Store(true)
-	}
+	s.ended()
 	return 0, errno(err)
 }
 
@@ -225,15 +233,16 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 		m.Name = s.append(m.NameBuf(), r.RemoteAddr)
 	}
-	if m.ControlMax > 0 {
-		s.recvControl(m, &r.ControlMessages)
-	}
+	s.recvControl(m, &r.ControlMessages)
 	return n, nil
 }
 
 func (s *Socket) recvStream(m *socket.Message, t *transfer) (int, error) {
+	if s.failTold.Load() {
+		return 0, unix.ENOTCONN
+	}
 	if m.Buf.Len() == 0 {
-		return 0, nil
+		return 0, s.recvNothing()
 	}
 	t.drop = m.Flags&unix.MSG_TRUNC != 0
 	r, err := s.endpoint().Read(t, tcpip.ReadOptions{Peek: m.Peeking()})
@@ -244,6 +253,7 @@ func (s *Socket) recvStream(m *socket.Message, t *transfer) (int, error) {
 		}
 		if m.ControlMax > 0 && s.small.inq.Load() != 0 {
 			n, _ := s.endpoint().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+			m.Received = m.Received[:0] // of an earlier attempt
 			m.AddControl32(unix.SOL_TCP, unix.TCP_INQ, uint32(n))
 		}
 		return r.Count, nil
@@ -261,6 +271,18 @@ func (s *Socket) recvStream(m *socket.Message, t *transfer) (int, error) {
 		s.errTaken.Store(true)
 	}
 	return 0, errno(err)
+}
+
+// recvNothing is recv(2) of no bytes, which waits for data as if it were for some.
+func (s *Socket) recvNothing() error {
+	switch s.tcpState() {
+	case tcp.StateInitial, tcp.StateBound, tcp.StateListen:
+		return unix.ENOTCONN
+	}
+	if s.Readiness()&(wait.Readable|wait.RdHup|wait.Err) == 0 {
+		return unix.EAGAIN
+	}
+	return nil
 }
 
 // recvControl tells the receiver what it asked for about a datagram.
@@ -316,9 +338,22 @@ func (s *Socket) recvControl(m *socket.Message, cm *tcpip.ReceivableControlMessa
 // recvError is recvmsg(2) with MSG_ERRQUEUE: struct sock_extended_err and the
 // address of who complained (ip(7), IP_RECVERR).
 func (s *Socket) recvError(m *socket.Message) (int, error) {
-	e := s.endpoint().SocketOptions().DequeueErr()
+	if s.toldZeroCopy(m) {
+		return 0, nil
+	}
+	so := s.endpoint().SocketOptions()
+	e := so.DequeueErr()
 	if e == nil {
 		return 0, unix.EAGAIN
+	}
+	if !s.isTCP() {
+		// The error that the next call would tell is the next one in the queue.
+		s.endpoint().LastError()
+		if next := so.PeekErr(); next != nil && next.Cause.Origin() != tcpip.SockExtErrorOriginLocal {
+			s.SetError(errno(next.Err))
+		} else {
+			s.SetError(nil)
+		}
 	}
 	n := 0
 	if e.Payload != nil {

@@ -30,9 +30,14 @@ type Message struct {
 	// Files are those in SCM_RIGHTS, with a reference each: of the sender until
 	// the family takes them, or for the receiver.
 	Files []*vfs.File
-	// Cred is SCM_CREDENTIALS of the sender.
+	// Cred is SCM_CREDENTIALS of the sender; for the receiver, what the first
+	// piece of a stream came with.
 	Cred    Cred
 	HasCred bool
+	// Started says that a part was sent already; or that the receiver has one, and
+	// what goes with it: this attempt is to add to it, if that has the same
+	// credentials.
+	Started bool
 
 	// Out is MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE for the receiver.
 	Out int
@@ -65,7 +70,7 @@ func (m *Message) Free() {
 		f.Release()
 	}
 	m.Buf, m.Flags, m.Name, m.WantName, m.Control, m.Parsed = nil, 0, nil, false, nil, false
-	m.Files, m.HasCred, m.Out, m.Received, m.ControlMax = nil, false, 0, nil, 0
+	m.Files, m.HasCred, m.Started, m.Out, m.Received, m.ControlMax = nil, false, false, 0, nil, 0
 	m.By = Caller{}
 	messages.Put(m)
 }

@@ -25,7 +25,7 @@ var boolOptions = [...]struct{ name, bit int }{
 	{unix.SO_TIMESTAMP, FlagTimestamp}, {unix.SO_TIMESTAMPNS, FlagTimestampNS}, {unix.SO_NO_CHECK, FlagNoCheck},
 	{unix.SO_RXQ_OVFL, flagRxqOvfl}, {unix.SO_WIFI_STATUS, flagWifiStatus}, {unix.SO_NOFCS, flagNoFCS},
 	{unix.SO_LOCK_FILTER, flagLockFilter}, {unix.SO_SELECT_ERR_QUEUE, flagSelectErrQueue},
-	{unix.SO_ZEROCOPY, flagZeroCopy}, {unix.SO_TIMESTAMP_NEW, FlagTimestampNew}, {unix.SO_TIMESTAMPNS_NEW, FlagTimestampNSNew},
+	{unix.SO_TIMESTAMP_NEW, FlagTimestampNew}, {unix.SO_TIMESTAMPNS_NEW, FlagTimestampNSNew},
 }
 
 // Bits of Base.flags.
@@ -47,7 +47,7 @@ const (
 	flagNoFCS
 	flagLockFilter
 	flagSelectErrQueue
-	flagZeroCopy
+	FlagZeroCopy
 	FlagTimestampNew
 	FlagTimestampNSNew
 )
@@ -132,6 +132,9 @@ func BufferSize(n, min_ int, force bool) int32 {
 // SetSocketOption is setsockopt(2) for SOL_SOCKET; ENOPROTOOPT for what it does
 // not know. A family first looks for what means something special to it.
 func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
+	if len(v) < 4 && name != unix.SO_BINDTODEVICE {
+		return unix.EINVAL // before anything else is looked at
+	}
 	switch name {
 	case unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_RCVTIMEO_NEW, unix.SO_SNDTIMEO_NEW:
 		return b.setTimeout(name == unix.SO_RCVTIMEO || name == unix.SO_RCVTIMEO_NEW, v)
@@ -139,6 +142,9 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 		if len(v) < 8 {
 			return unix.EINVAL
 		}
+		b.linger.Store(uint64(boolInt(binary.LittleEndian.Uint32(v) != 0)) | uint64(binary.LittleEndian.Uint32(v[4:]))<<32)
+		return nil
+	case unix.SO_BSDCOMPAT: // of Linux 2.2
 		return nil
 	case unix.SO_BINDTODEVICE, unix.SO_ATTACH_FILTER, unix.SO_DETACH_FILTER, unix.SO_ATTACH_BPF,
 		unix.SO_ATTACH_REUSEPORT_CBPF, unix.SO_ATTACH_REUSEPORT_EBPF, unix.SO_DETACH_REUSEPORT_BPF:
@@ -163,6 +169,14 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 		}
 	}
 	switch name {
+	case unix.SO_ZEROCOPY:
+		if b.Family != unix.AF_INET && b.Family != unix.AF_INET6 || b.Type == unix.SOCK_RAW {
+			return unix.EOPNOTSUPP
+		}
+		if n != 0 && n != 1 {
+			return unix.EINVAL
+		}
+		b.SetFlag(FlagZeroCopy, n != 0)
 	case unix.SO_SNDBUF, unix.SO_SNDBUFFORCE:
 		if name == unix.SO_SNDBUFFORCE && !c.Creds.Has(unix.CAP_NET_ADMIN) {
 			return unix.EPERM
@@ -222,6 +236,8 @@ func (b *Base) GetSocketOption(c *Caller, name, room int) ([]byte, error) {
 	}
 	v := 0
 	switch name {
+	case unix.SO_ZEROCOPY:
+		v = boolInt(b.Flag(FlagZeroCopy))
 	case unix.SO_TYPE:
 		v = b.Type
 	case unix.SO_PROTOCOL:
@@ -232,9 +248,11 @@ func (b *Base) GetSocketOption(c *Caller, name, room int) ([]byte, error) {
 		if e, ok := b.TakeError().(syscall.Errno); ok {
 			v = int(e)
 		}
-	case unix.SO_ACCEPTCONN, unix.SO_INCOMING_NAPI_ID:
+	case unix.SO_ACCEPTCONN, unix.SO_INCOMING_NAPI_ID, unix.SO_BSDCOMPAT:
 	case unix.SO_LINGER:
-		return Cut(make([]byte, 8), room)
+		return Cut(binary.LittleEndian.AppendUint64(nil, b.linger.Load()), room)
+	case unix.SO_PEERCRED: // of families that have none: struct ucred of nobody
+		return Cut([]byte{4: 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, room)
 	case unix.SO_RCVTIMEO, unix.SO_RCVTIMEO_NEW:
 		return putTimeout(b.RcvTimeout.Load(), room)
 	case unix.SO_SNDTIMEO, unix.SO_SNDTIMEO_NEW:

@@ -212,6 +212,7 @@ type Base struct {
 	peekOff        atomic.Int32
 	timestamping   atomic.Uint32
 	busyPoll       atomic.Int32
+	linger         atomic.Uint64 // struct linger; AF_INET has a better place for it
 
 	err atomic.Pointer[error]
 }

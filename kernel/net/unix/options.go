@@ -34,6 +34,12 @@ func (s *Socket) GetOption(c *socket.Caller, level, name, room int) ([]byte, err
 		PutCred(b, s.peerCred)
 		s.mu.Unlock()
 		return socket.Cut(b, room)
+	case unix.SO_PEERNAME:
+		b, err := s.Peer(nil)
+		if err == nil && len(b) < room {
+			return nil, unix.EINVAL
+		}
+		return b[:min(room, len(b))], err
 	case unix.SO_ACCEPTCONN:
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -315,7 +315,10 @@ func (s *Socket) empty() error {
 
 func (s *Socket) recvStream(m *socket.Message) (int, error) {
 	if m.Buf.Len() == 0 {
-		return 0, nil
+		if s.q.len() > 0 {
+			return 0, nil
+		}
+		return 0, s.empty()
 	}
 	peek := m.Peeking()
 	done, skip := 0, 0
@@ -325,10 +328,10 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 	var freed int
 	var from *Socket
 	var err error
+	other := false
 	s.q.mu.Lock()
-	var cred socket.Cred // what the first piece came with; the piece may be gone by the next
-	var started, hasCred bool
 	i := s.q.head
+	started := m.Started
 	for i < len(s.q.list) && m.Buf.Len() > 0 {
 		p := s.q.list[i]
 		if peek && skip >= p.n {
@@ -337,9 +340,10 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 			continue
 		}
 		if !started {
-			started, cred, hasCred = true, p.cred, p.hasCred
+			started, m.Cred, m.HasCred = true, p.cred, p.hasCred // the piece may be gone by the next
 			s.deliver(m, p, true)
-		} else if p.hasCred != hasCred || p.cred != cred || len(p.files) > 0 && len(m.Files) > 0 {
+		} else if p.hasCred != m.HasCred || p.cred != m.Cred || len(p.files) > 0 && len(m.Files) > 0 {
+			other = true
 			break // other credentials, or more descriptors: the next call's
 		} else if len(p.files) > 0 {
 			s.deliver(m, p, false)
@@ -381,7 +385,7 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 	if off := s.PeekOff(); off >= 0 && done > 0 {
 		s.MovePeekOff(done, peek)
 	}
-	if done > 0 {
+	if done > 0 || other {
 		return done, nil
 	}
 	if err != nil {
