@@ -251,10 +251,16 @@ func stableMAC(n vmm.Network, name string) string {
 // choosePorts gives each published port without a number a free one, and says
 // early which ones cannot be had. chosen are those that the user did not know.
 func choosePorts(list []vmm.Network) (chosen []vmm.Publish, err error) {
+	var taken []vmm.Publish
 	for _, n := range list {
 		for i := range n.Publish {
 			p := &n.Publish[i]
 			free, err := tryPort(*p)
+			for _, o := range taken {
+				if p.HostPort == o.HostPort && p.UDP == o.UDP && (p.Addr == o.Addr || p.AllHosts() || o.AllHosts()) {
+					return nil, fmt.Errorf("publish %s: port %d/%s of this machine is that of %s already", p, p.HostPort, p.Proto(), o)
+				}
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -262,6 +268,7 @@ func choosePorts(list []vmm.Network) (chosen []vmm.Publish, err error) {
 				p.HostPort = free
 				chosen = append(chosen, *p)
 			}
+			taken = append(taken, *p)
 		}
 	}
 	return chosen, nil

@@ -75,6 +75,15 @@ func TestPublish(t *testing.T) {
 	if _, stderr, status = c.run("", "run", "-p", addr+":80", "./hello"); status != 125 || !strings.Contains(stderr, "of this machine is in use; choose another one, or 0 for any") {
 		t.Errorf("status %d, %q", status, stderr)
 	}
+	for _, twice := range []string{"127.0.0.1:8765:81", "8765:81", "0.0.0.0:8765:80"} {
+		if _, stderr, status := c.run("", "run", "--dry-run", "-p", "127.0.0.1:8765:80", "-p", twice, "./hello"); status != 125 ||
+			!strings.HasSuffix(stderr, ": port 8765/tcp of this machine is that of 127.0.0.1:8765:80 already\n") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("-p %s: status %d, %q", twice, status, stderr)
+		}
+	}
+	if _, stderr, status := c.run("", "run", "--dry-run", "-p", "127.0.0.1:8765:80", "-p", "127.0.0.1:8765:80/udp", "-p", "127.0.0.2:8765:80", "./hello"); status != 0 {
+		t.Errorf("status %d, %q", status, stderr)
+	}
 	out, stderr, status := c.run("", "run", "--dry-run", "-p", "127.0.0.1:0:80", "-p", "0:53/udp", "--mac", "52:54:00:00:00:01", "./hello")
 	if ok, _ := regexp.MatchString("-netdev user,id=net0,hostfwd=tcp:127.0.0.1:[1-9][0-9]*-10.0.2.15:80,hostfwd=udp:0.0.0.0:[1-9][0-9]*-10.0.2.15:53 "+
 		"-device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01\n$", out); !ok || status != 0 {

@@ -70,6 +70,9 @@ type Publish struct {
 	UDP       bool
 }
 
+// AllHosts reports whether the port is one of all addresses of the host.
+func (p Publish) AllHosts() bool { return !p.Addr.IsValid() || p.Addr.IsUnspecified() }
+
 // Proto is "tcp" or "udp".
 func (p Publish) Proto() string {
 	if p.UDP {

@@ -416,7 +416,7 @@ func (s *Socket) Listen(c *socket.Caller, backlog int) error {
 		return unix.EOPNOTSUPP
 	}
 	s.small.backlog.Store(int32(min(backlog, 1<<31-1)))
-	err := errno(s.endpoint().Listen(backlog))
+	err := errno(s.endpoint().Listen(backlog + 1)) // one more than asked for, as Linux does
 	if err == nil {
 		s.shut.And(^uint32(shutRead)) // of a time when it listened before
 	}
