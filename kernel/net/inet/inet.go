@@ -327,7 +327,8 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 	}
 	s.to = a
 	err = errno(s.endpoint().Connect(a))
-	if s.tcpState() == tcp.StateError {
+	// One that has begun may have failed by now: that is told later.
+	if err != unix.EINPROGRESS && s.tcpState() == tcp.StateError {
 		s.errTaken.Store(true)
 		s.failTold.Store(true)
 	}
