@@ -8,9 +8,6 @@ import (
 	"gosv/host/mkkernel/pcln"
 )
 
-// namePrefixes are left out of names of functions: they would be a fifth of all names, and what is behind them is clear without.
-var namePrefixes = []string{stackModule + "/pkg/"}
-
 // A patch replaces bytes of a segment.
 type patch struct {
 	addr uint64
@@ -64,7 +61,7 @@ func shrinkTables(f *elf.File) ([]patch, error) {
 	}
 	sections, m, err := pcln.Shrink(&pcln.Linked{Tables: data[".gopclntab"], Addr: tables.Addr, Module: data[".go.module"],
 		Typelink: data[".typelink"], TypelinkAddr: section[".typelink"].Addr,
-		Itablink: data[".itablink"], ItablinkAddr: section[".itablink"].Addr}, namePrefixes)
+		Itablink: data[".itablink"], ItablinkAddr: section[".itablink"].Addr})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
+	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
 	"gosv/kernel/trace"
@@ -41,13 +42,13 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
 		return false
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(oomPatience); time.Now().Before(end); {
+	// No ticker: it would bring in package time's formats and zones, 50 KiB of the kernel.
+	for end := cpu.Nanotime() + int64(oomPatience); cpu.Nanotime() < end; {
+		time.Sleep(time.Millisecond)
 		select {
 		case <-victim.done:
 			return true
-		case <-tick.C:
+		default:
 			if frame.Plenty() {
 				return true
 			}

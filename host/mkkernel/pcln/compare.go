@@ -7,7 +7,7 @@ import (
 )
 
 // compare decodes both tables and checks that they say the same of every function and every pc, but for what Shrink leaves out.
-func compare(old, new *tables, prefixes []string) error {
+func compare(old, new *tables) error {
 	if len(old.functions) != len(new.functions) || old.end != new.end {
 		return fmt.Errorf("%d functions became %d", len(old.functions), len(new.functions))
 	}
@@ -16,7 +16,7 @@ func compare(old, new *tables, prefixes []string) error {
 	}
 	for i := range old.functions {
 		a, b := &old.functions[i], &new.functions[i]
-		if err := compareFunction(old, new, a, b, prefixes); err != nil {
+		if err := compareFunction(old, new, a, b); err != nil {
 			name, _ := old.string(a.name)
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -24,11 +24,11 @@ func compare(old, new *tables, prefixes []string) error {
 	return nil
 }
 
-func compareFunction(old, new *tables, a, b *function, prefixes []string) error {
+func compareFunction(old, new *tables, a, b *function) error {
 	if a.entry != b.entry || a.args != b.args || a.deferReturn != b.deferReturn || a.id != b.id || a.flag != b.flag {
 		return fmt.Errorf("its record differs")
 	}
-	if err := compareNames(old, new, a.name, b.name, prefixes); err != nil {
+	if err := compareNames(old, new, a.name, b.name); err != nil {
 		return err
 	}
 	if err := compareTables(old, new, a.pcsp, b.pcsp); err != nil {
@@ -42,7 +42,7 @@ func compareFunction(old, new *tables, a, b *function, prefixes []string) error 
 	}
 	for j := range max(len(a.pcdata), len(b.pcdata)) {
 		if j == pcdataInlTree {
-			if err := compareInlined(old, new, a, b, prefixes); err != nil {
+			if err := compareInlined(old, new, a, b); err != nil {
 				return err
 			}
 		} else if j == pcdataArgLive {
@@ -64,7 +64,7 @@ func compareFunction(old, new *tables, a, b *function, prefixes []string) error 
 	return nil
 }
 
-func compareNames(old, new *tables, a, b uint32, prefixes []string) error {
+func compareNames(old, new *tables, a, b uint32) error {
 	x, err := old.string(a)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func compareNames(old, new *tables, a, b uint32, prefixes []string) error {
 	if err != nil {
 		return err
 	}
-	if b == 0 || shortName(x, prefixes) != y {
+	if b == 0 || shortName(x) != y {
 		return fmt.Errorf("the name %q became %q", x, y)
 	}
 	return nil
@@ -163,7 +163,7 @@ func dataSize(b []byte, j int) (int, error) {
 }
 
 // compareInlined checks that at every pc the runtime finds the same answer to whether it is in one of its own functions.
-func compareInlined(old, new *tables, a, b *function, prefixes []string) error {
+func compareInlined(old, new *tables, a, b *function) error {
 	spans := func(t *tables, f *function) ([]span, error) {
 		if len(f.pcdata) <= pcdataInlTree || f.pcdata[pcdataInlTree] == 0 {
 			return []span{{-1, ^uint32(0)}}, nil
@@ -199,7 +199,7 @@ func compareInlined(old, new *tables, a, b *function, prefixes []string) error {
 			if d, err = new.call(b, y[0].value); err != nil {
 				return err
 			}
-			if err := compareNames(old, new, c.name, d.name, prefixes); err != nil || x[0].value < 0 || c.id != d.id || c.parent != d.parent {
+			if err := compareNames(old, new, c.name, d.name); err != nil || x[0].value < 0 || c.id != d.id || c.parent != d.parent {
 				return fmt.Errorf("another inlined call before +%d: %w", y[0].end, err)
 			}
 		case isRuntimeCode(name) && !isRuntimeCode(outer):

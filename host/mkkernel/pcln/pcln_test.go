@@ -44,14 +44,14 @@ func build(t testing.TB) (file string, l *Linked, at map[string]uint64) {
 
 func TestShrink(t *testing.T) {
 	file, l, at := build(t)
-	sections, module, err := Shrink(l, []string{"runtime/"})
+	sections, module, err := Shrink(l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(sections)*2 > len(l.Tables) {
 		t.Errorf("%d bytes became %d", len(l.Tables), len(sections))
 	}
-	again, _, err := Shrink(l, []string{"runtime/"})
+	again, _, err := Shrink(l)
 	if err != nil || string(again) != string(sections) {
 		t.Error("the second time the result is another", err)
 	}
@@ -70,7 +70,7 @@ func TestShrink(t *testing.T) {
 	}
 	for i := range old.Funcs {
 		a, b := old.Funcs[i], new.Funcs[i]
-		if a.Entry != b.Entry || a.End != b.End || shortName(a.Name, []string{"runtime/"}) != b.Name {
+		if a.Entry != b.Entry || a.End != b.End || shortName(a.Name) != b.Name {
 			t.Errorf("%s at %#x became %s at %#x", a.Name, a.Entry, b.Name, b.Entry)
 		}
 	}
@@ -117,7 +117,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sections, module, err := Shrink(l, nil)
+	sections, module, err := Shrink(l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestCompare(t *testing.T) {
 			new, err := parse(&Linked{Tables: sections, Addr: l.Addr, Module: module, Typelink: l.Typelink, Itablink: l.Itablink,
 				TypelinkAddr: word(module, mTypelinks), ItablinkAddr: word(module, mItablinks)})
 			if err == nil {
-				err = compare(old, new, nil)
+				err = compare(old, new)
 			}
 			if err != nil {
 				noticed++
@@ -164,7 +164,7 @@ func TestUnknown(t *testing.T) {
 		c := *l
 		c.Tables, c.Module = append([]byte(nil), l.Tables...), append([]byte(nil), l.Module...)
 		change(&c)
-		if _, _, err := Shrink(&c, nil); err == nil || !strings.Contains(err.Error(), "needs a look at mkkernel") {
+		if _, _, err := Shrink(&c); err == nil || !strings.Contains(err.Error(), "needs a look at mkkernel") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

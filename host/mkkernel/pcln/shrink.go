@@ -11,14 +11,14 @@ import (
 // the module data that goes with them. Nothing else of the program refers to these sections by address.
 //
 // Of the tables, what says how frames look stays as it is: stack depths, pointer maps, unsafe points, deferred calls. Of names,
-// type arguments become [...], as the runtime prints them, and each of the prefixes goes. Files, lines and arguments go. Of inlined
+// type arguments become [...], as the runtime prints them, and the folders of a package go. Files, lines and arguments go. Of inlined
 // calls only those stay by which the runtime knows that it must not preempt there (see inline.go).
-func Shrink(l *Linked, prefixes []string) (sections, module []byte, err error) {
+func Shrink(l *Linked) (sections, module []byte, err error) {
 	old, err := parse(l)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := shrinker{old: old, prefixes: prefixes, names: map[string]uint32{}, newName: map[uint32]uint32{}, newTable: map[string]uint32{}, newData: map[string]uint32{}}
+	s := shrinker{old: old, names: map[string]uint32{}, newName: map[uint32]uint32{}, newTable: map[string]uint32{}, newData: map[string]uint32{}}
 	for _, step := range []func() error{s.collapse, s.putNames, s.putTables, s.putData, s.putFunctions} {
 		if err := step(); err != nil {
 			return nil, nil, err
@@ -30,17 +30,16 @@ func Shrink(l *Linked, prefixes []string) (sections, module []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("shrunk: %w", err)
 	}
-	if err := compare(old, new, prefixes); err != nil {
+	if err := compare(old, new); err != nil {
 		return nil, nil, fmt.Errorf("shrunk: %w", err)
 	}
 	return sections, module, nil
 }
 
 type shrinker struct {
-	old      *tables
-	prefixes []string
-	new      struct{ names, pctab, gofunc, functions []byte }
-	names    map[string]uint32 // in the new table
+	old   *tables
+	new   struct{ names, pctab, gofunc, functions []byte }
+	names map[string]uint32 // in the new table
 
 	inlined []inlined // by function
 	starts  []uint32  // of the old pieces of funcdata, and the end
@@ -61,16 +60,22 @@ func (s *shrinker) collapse() error {
 	return nil
 }
 
-// shortName is what becomes of a function's name.
-func shortName(name string, prefixes []string) string {
+// shortName is what becomes of a function's name: a fifth of all names would be folders, and the last one says enough. The
+// runtime knows its own functions by their names, folders included.
+func shortName(name string) string {
 	i, j := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']')
 	if i >= 0 && j > i { // runtime.funcNameForPrint
 		name = name[:i] + "[...]" + name[j+1:]
 	}
-	for _, p := range prefixes {
-		name = strings.TrimPrefix(name, p)
+	pkg := name
+	if i := strings.IndexAny(name, "([:"); i >= 0 {
+		pkg = name[:i]
 	}
-	return name
+	short := name[strings.LastIndexByte(pkg, '/')+1:]
+	if isRuntimeCode(name) || isRuntimeCode(short) {
+		return name
+	}
+	return short
 }
 
 // name enters the name at old offset off.
@@ -82,7 +87,7 @@ func (s *shrinker) name(off uint32) error {
 	if err != nil {
 		return err
 	}
-	name = shortName(name, s.prefixes)
+	name = shortName(name)
 	at, ok := s.names[name]
 	if !ok {
 		at = uint32(len(s.new.names))
