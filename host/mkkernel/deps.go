@@ -28,10 +28,16 @@ var (
 	stackTimeWait string
 	//go:embed deps/fmt.go.txt
 	stackFmt string
+	//go:embed deps/rate.go.txt
+	stackRate string
 )
 
-// fmtImport is the import of package fmt, for which the stack gets one of its own.
-var fmtImport = regexp.MustCompile(`(?m)^(import |\t)"fmt"$`)
+// ownImport are imports of packages for which the stack gets ones of its own: its last group is the package's name. With fmt
+// packages os and internal/poll would come in, which open the standard streams at each boot.
+var ownImport = regexp.MustCompile(`(?m)^(import |\t)"(?:golang\.org/x/time/|github\.com/google/)?(fmt|rate|btree)"$`)
+
+// treeModule has the tree of what a peer has acknowledged selectively; treeFile is its only file that is needed.
+const treeModule, treeFile = "github.com/google/btree", "btree_generic.go"
 
 // packageClause is the head of a Go file, with its build constraints.
 var packageClause = regexp.MustCompile(`(?s)\A.*?\npackage \w+\n`)
@@ -59,6 +65,11 @@ var edits = []edit{
 	{"pkg/tcpip/tcpip.go", "if s, ok := v.Addr().Interface().(**IntegralStatCounterMap); ok {",
 		"if s := (**IntegralStatCounterMap)(unsafe.Pointer(v.UnsafeAddr())); v.Type() == reflect.TypeOf(*s) {", 1},
 	{"pkg/tcpip/tcpip.go", "\t\"time\"\n", "\t\"time\"\n\t\"unsafe\"\n", 1},
+	// There are no packet filters: the tables stay as they were made, which nobody looks at then. 90 KB are never linked.
+	{"pkg/tcpip/stack/iptables.go", "\tif !it.modified {\n\t\t// Many users never", "\tif true {\n\t\t// Many users never", 1},
+	{"pkg/tcpip/stack/iptables.go", "\tif !it.modified {\n\t\treturn tcpip.Address{}", "\tif true {\n\t\treturn tcpip.Address{}", 1},
+	{"pkg/tcpip/stack/stack.go", "\t\t\topts.DefaultIPTables = DefaultTables\n",
+		"\t\t\topts.DefaultIPTables = func(tcpip.Clock, *rand.Rand) *IPTables { return new(IPTables) }\n", 1},
 	// Acknowledgements that data carries: deps/delack.go.txt.
 	{"pkg/tcpip/transport/tcp/endpoint.go", "\tpendingProcessing bool `state:\"nosave\"`\n", "\tpendingProcessing bool `state:\"nosave\"`\n\n\tdelack delayedAck\n", 1},
 	{"pkg/tcpip/transport/tcp/connect.go", "\t// Send an ACK for all processed packets if needed.\n\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.snd.sendAck()\n",
@@ -103,19 +114,19 @@ var (
 var stackParts = []string{"atomicbitops", "bits", "buffer", "context", "gohacks", "linewriter", "log", "rand", "refs", "sleep",
 	"state", "sync", "tcpip", "waiter"}
 
-// downloadStack returns the folder of the module and its go.mod. On a machine that has never built gosv the module is not in
+// download returns the folder of a module and its go.mod. On a machine that has never built gosv the module is not in
 // the cache yet: go list would name no folder then, where go mod download fetches it.
-func downloadStack() (dir, gomod string, err error) {
-	out, err := exec.Command("go", "mod", "download", "-json", stackModule).Output()
+func download(name string) (dir, gomod string, err error) {
+	out, err := exec.Command("go", "mod", "download", "-json", name).Output()
 	var module struct{ Dir, GoMod, Error string }
 	if jsonErr := json.Unmarshal(out, &module); jsonErr == nil && module.Error != "" {
 		err = errors.New(module.Error) // what went wrong is in the answer, not in standard error
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("go mod download %s: %w", stackModule, err)
+		return "", "", fmt.Errorf("go mod download %s: %w", name, err)
 	}
 	if module.Dir == "" || module.GoMod == "" {
-		return "", "", fmt.Errorf("go mod download %s: it names no folder: %s", stackModule, out)
+		return "", "", fmt.Errorf("go mod download %s: it names no folder: %s", name, out)
 	}
 	return module.Dir, module.GoMod, nil
 }
@@ -123,20 +134,30 @@ func downloadStack() (dir, gomod string, err error) {
 // replaceStack makes a copy of the module in dir, with its files changed as above, and a copy of go.mod that replaces the
 // original by it: the go command lets no overlay change its module cache. It returns the copy's name, for go build -modfile.
 func replaceStack(dir string) (modfile string, err error) {
-	from, gomod, err := downloadStack()
+	from, gomod, err := download(stackModule)
+	if err != nil {
+		return "", err
+	}
+	tree, _, err := download(treeModule)
+	if err != nil {
+		return "", err
+	}
+	btree, err := os.ReadFile(filepath.Join(tree, treeFile))
 	if err != nil {
 		return "", err
 	}
 	to := filepath.Join(dir, "stack")
 	put := func(rel, text string) error {
-		text = fmtImport.ReplaceAllString(text, `$1"`+stackModule+`/pkg/fmt"`)
+		text = ownImport.ReplaceAllString(text, `$1"`+stackModule+`/pkg/$2"`)
 		return os.WriteFile(filepath.Join(to, rel), []byte(text), 0o644)
 	}
-	if err := os.MkdirAll(filepath.Join(to, "pkg", "fmt"), 0o755); err != nil {
-		return "", err
-	}
-	if err := put("pkg/fmt/fmt.go", stackFmt); err != nil {
-		return "", err
+	for name, text := range map[string]string{"fmt": stackFmt, "rate": stackRate, "btree": string(btree)} {
+		if err := os.MkdirAll(filepath.Join(to, "pkg", name), 0o755); err != nil {
+			return "", err
+		}
+		if err := put("pkg/"+name+"/"+name+".go", text); err != nil {
+			return "", err
+		}
 	}
 	if err := os.Symlink(gomod, filepath.Join(to, "go.mod")); err != nil {
 		return "", err
@@ -188,7 +209,7 @@ func replaceStack(dir string) (modfile string, err error) {
 			if err != nil {
 				return err
 			}
-			changed := fmtImport.MatchString(text)
+			changed := ownImport.MatchString(text)
 			for _, e := range all {
 				if e.name != rel {
 					continue
