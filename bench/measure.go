@@ -95,8 +95,8 @@ func measureBoots(o options, all []*results) {
 	}
 }
 
-// measureMemory finds the least memory that works, by halving the interval
-// until it is a MiB.
+// measureMemory finds the least memory that works, with gosv's minimal kernel too: the tool starts that one for programs
+// without network.
 func measureMemory(o options, all []*results) {
 	for _, r := range all {
 		usual, ok := r.median("boot_microvm")
@@ -104,17 +104,27 @@ func measureMemory(o options, all []*results) {
 			continue
 		}
 		limit := time.Duration(usual*5)*time.Millisecond + 2*time.Second
-		fails, works := int64(0), int64(256)
-		for works-fails > 1 {
-			try := (fails + works) / 2
-			if _, _, err := start(r.system, machine{typ: "microvm", memory: try, program: "first"}, "first line", limit, nil); err != nil {
-				fails = try
-			} else {
-				works = try
+		r.add("memory", float64(leastMemory(r.system, "", limit)))
+		if g, ok := r.system.(*gosv); ok {
+			if _, err := os.Stat(g.minimal()); err == nil {
+				r.add("memory_minimal", float64(leastMemory(g, g.minimal(), limit)))
 			}
 		}
-		r.add("memory", float64(works))
 	}
+}
+
+// leastMemory halves the interval until it is a MiB.
+func leastMemory(s system, kernel string, limit time.Duration) int64 {
+	fails, works := int64(0), int64(256)
+	for works-fails > 1 {
+		try := (fails + works) / 2
+		if _, _, err := start(s, machine{typ: "microvm", memory: try, program: "first", kernel: kernel}, "first line", limit, nil); err != nil {
+			fails = try
+		} else {
+			works = try
+		}
+	}
+	return works
 }
 
 // measureCosts runs the micro benchmark, the systems in turn, and its memory

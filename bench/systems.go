@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +27,7 @@ type machine struct {
 	args    []string
 	env     []string // gosv's; the first process of Linux has its own
 	cpu     string   // what to add to the CPU model of an emulated machine
+	kernel  string   // gosv's, if it is not the usual one
 }
 
 // system is an operating system that runs the program.
@@ -89,10 +91,13 @@ func (g *gosv) hold(name string, tree *rootfs.Tree) error {
 func (g *gosv) name() string   { return "gosv" }
 func (g *gosv) kernel() string { return g.file }
 
+// minimal is the file of the kernel without network, which make build leaves beside the other.
+func (g *gosv) minimal() string { return strings.TrimSuffix(g.file, ".elf") + "-minimal.elf" }
+
 func (g *gosv) command(m machine) ([]string, error) {
 	c := boot.Config{Args: append([]string{g.program[m.program]}, m.args...), Env: m.env}
 	argv, err := qemu.QEMU{}.Command(vmm.Machine{Type: m.typ, Accel: g.o.accel, Memory: m.memory << 20, CPUs: 1,
-		Kernel: g.file, Image: g.images[m.program], CommandLine: c.Format()})
+		Kernel: cmp.Or(m.kernel, g.file), Image: g.images[m.program], CommandLine: c.Format()})
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,14 @@ const (
 `
 )
 
+// A time's text is the only thing that needs package time's formats and zones, which are 60 KB: the linker keeps it because it
+// is a String method. The kernel formats no times; should one get into a message it is shown as seconds since 1970.
+const (
+	timeFile   = "time/format.go"
+	timeFormat = `t.Format("2006-01-02 15:04:05.999999999 -0700 MST")`
+	timeShort  = "string(appendInt(nil, int(t.Unix()), 0))"
+)
+
 // entryText replaces the runtime's entry point. It switches the memory profile off, which nobody reads: the runtime would
 // find that out only after the first samples. It also tells package goport where some of the runtime's fields are: only
 // the assembler of this package is given their offsets.
@@ -120,15 +128,17 @@ func writeOverlay(dir string) (string, error) {
 	if err := put("runtime/rt0_linux_amd64.s", entryText); err != nil {
 		return "", err
 	}
-	text, err := os.ReadFile(filepath.Join(src, cpuidFile))
-	if err != nil {
-		return "", err
-	}
-	if n := strings.Count(string(text), cpuidInsn); n != 1 {
-		return "", fmt.Errorf("%s has %d CPUID instructions, want 1: this Go release needs a look at the overlay", cpuidFile, n)
-	}
-	if err := put(cpuidFile, strings.Replace(string(text), cpuidInsn, hideXSave, 1)); err != nil {
-		return "", err
+	for _, e := range []struct{ name, old, new string }{{cpuidFile, cpuidInsn, hideXSave}, {timeFile, timeFormat, timeShort}} {
+		text, err := os.ReadFile(filepath.Join(src, e.name))
+		if err != nil {
+			return "", err
+		}
+		if n := strings.Count(string(text), e.old); n != 1 {
+			return "", fmt.Errorf("%s has %q %d times, want 1: this Go release needs a look at the overlay", e.name, e.old, n)
+		}
+		if err := put(e.name, strings.Replace(string(text), e.old, e.new, 1)); err != nil {
+			return "", err
+		}
 	}
 	for name, text := range library {
 		if _, err := os.Stat(filepath.Join(src, name)); err != nil {
