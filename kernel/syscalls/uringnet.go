@@ -12,7 +12,7 @@ import (
 
 // The operations of io_uring on sockets.
 
-func init() {
+func socketOps() {
 	uring.Ops[linux.IORING_OP_SEND] = &uring.Op{Name: "SEND", File: true, IOPrio: true, Poll: pollWrite, Prep: prepSend, Run: ringSend}
 	uring.Ops[linux.IORING_OP_RECV] = &uring.Op{Name: "RECV", File: true, IOPrio: true, Poll: pollRead, Select: true, Prep: prepRecv, Run: ringRecv}
 	uring.Ops[linux.IORING_OP_SENDMSG] = &uring.Op{Name: "SENDMSG", File: true, IOPrio: true, Poll: pollWrite, Prep: prepMsg, Take: takeMsg, Run: ringSendmsg}

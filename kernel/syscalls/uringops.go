@@ -21,7 +21,9 @@ const (
 	pollWrite = wait.Writable
 )
 
-func init() {
+func init() { uring.AddOps = func() { fileOps(); socketOps() } }
+
+func fileOps() {
 	rw := func(name string, poll wait.Events, take func(*uring.Request) error, write bool) *uring.Op {
 		return &uring.Op{Name: name, File: true, Poll: poll, Select: !write, Worker: true, IOPrio: true, IOPoll: true, Prep: prepRW, Take: take,
 			Run: func(t *task.Thread, q *uring.Request) (int64, error) { return ringRW(t, q, write) }}

@@ -37,7 +37,7 @@ const (
 	maxProvided = 1 << 18 // in all lists of a ring
 )
 
-func init() {
+func bufferOps() {
 	Ops[linux.IORING_OP_PROVIDE_BUFFERS] = &Op{Name: "PROVIDE_BUFFERS", IOPoll: true, Prep: prepProvide, start: provide}
 	Ops[linux.IORING_OP_REMOVE_BUFFERS] = &Op{Name: "REMOVE_BUFFERS", IOPoll: true, Prep: prepRemove, start: removeBuffers}
 }

@@ -8,7 +8,7 @@ import (
 	"gosv/abi/linux"
 )
 
-func init() {
+func cancelOps() {
 	Ops[linux.IORING_OP_ASYNC_CANCEL] = &Op{Name: "ASYNC_CANCEL", Prep: prepCancel, start: asyncCancel}
 }
 

@@ -13,7 +13,7 @@ type poll struct {
 	multi  bool
 }
 
-func init() {
+func pollOps() {
 	Ops[linux.IORING_OP_POLL_ADD] = &Op{Name: "POLL_ADD", File: true, Prep: prepPollAdd, start: startPoll}
 	Ops[linux.IORING_OP_POLL_REMOVE] = &Op{Name: "POLL_REMOVE", Prep: prepPollRemove, start: pollRemove}
 }

@@ -54,7 +54,7 @@ const (
 	maxPersonality = 1<<16 - 1
 )
 
-func init() {
+func registerOps() {
 	Ops[linux.IORING_OP_FILES_UPDATE] = &Op{Name: "FILES_UPDATE", IOPoll: true, Prep: func(q *Request) error {
 		if q.Flags&linux.IOSQE_FIXED_FILE != 0 || q.OpFlags != 0 || q.FileIndex != 0 || q.Len == 0 {
 			return unix.EINVAL

@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -38,8 +39,23 @@ type Op struct {
 	start func(r *Ring, q *Request) // instead of Run: operations of the ring itself
 }
 
-// Ops are the operations that there are. Package syscalls adds those on files.
-var Ops [linux.IORING_OP_LAST]*Op
+// Ops are the operations that there are, from the first ring on: most programs have none, and each boot would pay for the
+// table. AddOps adds those that are system calls, which package syscalls has.
+var (
+	Ops    [linux.IORING_OP_LAST]*Op
+	AddOps func()
+
+	opsOnce sync.Once
+)
+
+func fillOps() {
+	bufferOps()
+	cancelOps()
+	pollOps()
+	registerOps()
+	timeoutOps()
+	AddOps()
+}
 
 // Where a request is.
 const (

@@ -22,7 +22,7 @@ type timeout struct {
 
 const maxSeconds = 1<<63/1_000_000_000 - 1
 
-func init() {
+func timeoutOps() {
 	Ops[linux.IORING_OP_TIMEOUT] = &Op{Name: "TIMEOUT", Prep: func(q *Request) error { return prepTimeout(q, false) }, start: startTimeout}
 	Ops[linux.IORING_OP_LINK_TIMEOUT] = &Op{Name: "LINK_TIMEOUT", Prep: func(q *Request) error { return prepTimeout(q, true) }, start: func(r *Ring, q *Request) { r.fail(q, unix.EINVAL) }}
 	Ops[linux.IORING_OP_TIMEOUT_REMOVE] = &Op{Name: "TIMEOUT_REMOVE", Prep: prepTimeoutRemove, start: timeoutRemove}

@@ -118,6 +118,7 @@ func Of(f *vfs.File) *Ring {
 
 // Setup is io_uring_setup(2): it fills in what p tells the program.
 func Setup(t *task.Thread, entries uint32, p *linux.IOURingParams) (*Ring, error) {
+	opsOnce.Do(fillOps)
 	f := p.Flags
 	if f&^knownFlags != 0 || p.Resv != [3]uint32{} {
 		return nil, unix.EINVAL
