@@ -36,3 +36,59 @@ func TestSorts(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// The network stack's own token bucket.
+func TestRate(t *testing.T) {
+	const test = `package rate
+
+import (
+	"testing"
+	"time"
+)
+
+func TestLimiter(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := NewLimiter(10, 3)
+	take := func(after time.Duration, n, want int) {
+		t.Helper()
+		now = now.Add(after)
+		got := 0
+		for range n {
+			if l.AllowN(now, 1) {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%d of %d, want %d", got, n, want)
+		}
+	}
+	take(0, 5, 3)                       // the bucket is full at first
+	take(90*time.Millisecond, 1, 0)     // not a whole token yet
+	take(20*time.Millisecond, 2, 1)
+	take(-time.Hour, 1, 0)              // a clock that was set back
+	take(100*time.Millisecond, 2, 1)
+	take(time.Hour, 5, 3)               // no more than the bucket holds
+	l.SetBurstAt(now, 1)
+	take(time.Hour, 3, 1)
+	l.SetLimitAt(now, Every(time.Second))
+	take(500*time.Millisecond, 1, 0)
+	take(500*time.Millisecond, 2, 1)
+	l.SetLimitAt(now, Inf)
+	take(0, 100, 100)
+	if l.Burst() != 1 || l.Limit() != Inf || Every(0) != Inf {
+		t.Error(l.Burst(), l.Limit())
+	}
+}
+`
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module rate\n\ngo 1.24\n", "rate.go": stackRate, "rate_test.go": test} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := exec.Command("go", "test", ".")
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
