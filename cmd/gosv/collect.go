@@ -247,11 +247,14 @@ func addConfig(t *rootfs.Tree, c boot.Config) {
 
 // isImage tells whether a program's name is that of an image.
 func isImage(name string) bool {
+	st, err := os.Stat(name)
+	if err != nil || !st.Mode().IsRegular() { // the open of a FIFO would wait for a writer
+		return false
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	return err == nil && st.Mode().IsRegular() && image.IsImage(io.NewSectionReader(f, 0, st.Size()))
+	return image.IsImage(io.NewSectionReader(f, 0, st.Size()))
 }

@@ -257,6 +257,11 @@ func TestMistakes(t *testing.T) {
 	c := newTool(t, "cat")
 	c.write("text", "hello\n", 0o755)
 	c.write("data", "hello\n", 0o644)
+	c.write("crlf", "#!/bin/sh\r\n", 0o755)
+	c.write("relative", "#!no/such\n", 0o755)
+	if err := syscall.Mkfifo(filepath.Join(c.dir, "fifo"), 0o777); err != nil {
+		t.Fatal(err)
+	}
 	c.write("script", "#!/no/such/interpreter\n", 0o755)
 	c.write("envscript", "#!/usr/bin/env no-such-interpreter\n", 0o755)
 	c.write("bad.yaml", "program: ./hello\nmemroy: 1\n", 0o644)
@@ -274,6 +279,11 @@ func TestMistakes(t *testing.T) {
 		{"run ./data", 126, "./data: not executable; chmod +x ./data"},
 		{"run .", 127, "not found"},
 		{"run ./", 126, "is a directory"},
+		{"run ./fifo", 126, "./fifo: not a regular file"},
+		{"build -o fifo ./hello", 125, "cannot write fifo: not a regular file; choose another place with -o"},
+		{"run ./crlf", 127, `crlf: its interpreter does not exist: "/bin/sh\r": the #! line ends in a carriage return; remove it: sed -i 's/\r$//' `},
+		{"run ./relative", 127, "relative: its interpreter does not exist: " + c.dir + "/no/such"},
+		{"run -v x:y ./hello", 125, `--volume "x:y": write it HOST:GUEST or HOST:GUEST:ro, GUEST being an absolute path`},
 		{"run ./text", 126, "text: not an ELF file, and no script with a #! line"},
 		{"run ./arm", 126, "arm: wrong architecture: made for arm64, this gosv runs x86-64 programs"},
 		{"run ./needs", 127, "library libno-such.so.9, needed by " + c.dir + "/needs, is not on this machine; install it"},

@@ -41,6 +41,7 @@ func (e errText) Error() string { return string(e) }
 
 // expandShortV gives -v its two meanings: with HOST:GUEST after it, it is
 // --volume, as with docker run; alone, it is --verbose, as with most commands.
+// A word with a colon is meant as the former, however it is written.
 // Only flags are looked at, not the program's arguments.
 func expandShortV(root *cobra.Command, args []string) []string {
 	cmd, rest, err := root.Find(args)
@@ -65,10 +66,7 @@ func expandShortV(root *cobra.Command, args []string) []string {
 	return out
 }
 
-func isVolume(s string) bool {
-	_, guest, ok := strings.Cut(s, ":")
-	return ok && strings.HasPrefix(guest, "/")
-}
+func isVolume(s string) bool { return strings.Contains(s, ":") }
 
 // takesNext tells whether the word after a flag is its value.
 func takesNext(flags *pflag.FlagSet, a string) bool {

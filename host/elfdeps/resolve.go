@@ -103,7 +103,7 @@ func (r *Resolver) Resolve(path string) (*Closure, error) {
 		s, ok, err := r.script(cur)
 		if err != nil {
 			if neededBy != "" && errors.Is(err, fs.ErrNotExist) {
-				err = fmt.Errorf("%w: %s", ErrNoInterp, cur)
+				err = fmt.Errorf("%w: %s", ErrNoInterp, interpText(cur, neededBy))
 				return nil, &FileError{neededBy, "", err}
 			}
 			return nil, &FileError{cur, neededBy, err}
@@ -116,6 +116,11 @@ func (r *Resolver) Resolve(path string) (*Closure, error) {
 		}
 		c.Scripts = append(c.Scripts, s)
 		cur, neededBy = s.Interp, cur
+		if !filepath.IsAbs(cur) { // execve(2) looks for it from the working directory
+			if abs, err := filepath.Abs(cur); err == nil {
+				cur = abs
+			}
+		}
 	}
 	c.ELF = cur
 	main, err := r.open(cur)
@@ -137,6 +142,15 @@ func (r *Resolver) Resolve(path string) (*Closure, error) {
 	}
 	c.Libs, err = r.walk(main, c.Interp, c.Musl)
 	return c, err
+}
+
+// interpText is the name of an interpreter that does not exist. One cannot see
+// the usual reason when the script was written on another system.
+func interpText(interp, script string) string {
+	if strings.HasSuffix(interp, "\r") {
+		return fmt.Sprintf("%q: the #! line ends in a carriage return; remove it: sed -i 's/\\r$//' %s", interp, script)
+	}
+	return interp
 }
 
 // ResolveLib finds what a shared object that is opened at run time needs: a

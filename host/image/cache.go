@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -130,6 +131,10 @@ func (c *Cache) imageName(key, hash string) string {
 
 // WriteFile makes an image in a file, which appears when it is complete.
 func WriteFile(name string, tree *rootfs.Tree) (size int64, err error) {
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		// Renamed onto a device, the image would take its place in /dev.
+		return 0, &fs.PathError{Op: "write", Path: name, Err: errors.New("not a regular file")}
+	}
 	err = replaceFile(name, 0o644, func(f *os.File) error {
 		if err := Write(f, tree); err != nil {
 			return err
