@@ -18,6 +18,11 @@ const ReportPrefix = "gosv: end "
 // cannot start its program gives its report instead.
 const StartedLine = "gosv: started"
 
+// InputWanted is the line on the log that precedes the program's first look at
+// standard input: until then the host keeps it. A terminal's input is not
+// waited for.
+const InputWanted = "gosv: standard input is wanted"
+
 // Names of the virtio-serial ports of a machine; on a machine without them the
 // program's output goes to COM1 as the log does.
 //

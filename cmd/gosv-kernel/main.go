@@ -42,6 +42,7 @@ func main() {
 	if err != nil {
 		fail(boot.StatusError, err)
 	}
+	console.OnInput(func() { cpu.Log(boot.InputWanted + "\n") })
 	if err := mountSystem(config, console); err != nil {
 		fail(boot.StatusError, err)
 	}

@@ -71,6 +71,8 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	reported := make(chan struct{})
 	log.onReport = func() { close(reported) }
 	log.onStart = g.running
+	wanted := make(chan struct{})
+	log.onInput = func() { close(wanted) }
 
 	signals := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
@@ -83,13 +85,17 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	escaped := make(chan struct{}, 1)
 	streams := g.streams
 	streams.Log = log.line
-	if g.term != nil {
+	if g.term.keyboard() {
 		streams.Stdin = &escapeReader{r: os.Stdin, now: time.Now, escaped: func() {
 			select {
 			case escaped <- struct{}{}:
 			default:
 			}
 		}}
+	} else if streams.Stdin != nil {
+		// A program that does not read leaves its input to others: to less at the other end of the pipe, to the loop
+		// of a script.
+		streams.Stdin = waitReader{streams.Stdin, wanted}
 	}
 	streams.Stdout = firstByte{streams.Stdout, g.chart}
 	p, err := v.Start(g.machine, streams)
@@ -100,7 +106,7 @@ func (g *guestRun) run(v vmm.VMM) (err error) {
 	if g.started != nil {
 		g.started(p.PID())
 	}
-	if g.term != nil {
+	if g.term.keyboard() {
 		if err := g.term.setRaw(); err != nil {
 			p.Kill()
 			return fmt.Errorf("the terminal: %w", err)
@@ -169,7 +175,7 @@ func (g *guestRun) onSignal(p vmm.Process, s syscall.Signal) {
 	case syscall.SIGINT, syscall.SIGTERM:
 		g.ending.terminate(s)
 	case syscall.SIGHUP:
-		if g.term != nil { // the terminal is gone, and with it whoever could end the program
+		if g.term.keyboard() { // the terminal is gone, and with it whoever could end the program
 			g.ending.terminate(s)
 			return
 		}
@@ -240,7 +246,7 @@ func (g *guestRun) suspend(p vmm.Process) {
 	p.Pause(true)
 	g.term.restore()
 	syscall.Kill(0, syscall.SIGSTOP) //nolint:errcheck // our own group
-	if g.term != nil {
+	if g.term.keyboard() {
 		g.term.setRaw() //nolint:errcheck // the terminal is as it is
 	}
 	p.Pause(false)
@@ -250,7 +256,7 @@ func (g *guestRun) suspend(p vmm.Process) {
 func (g *guestRun) ownStreams() {
 	g.messages = g.term.messages()
 	g.streams = vmm.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	if g.term != nil {
+	if g.term.keyboard() {
 		g.streams.Stderr = g.messages
 	}
 }

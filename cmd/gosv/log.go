@@ -20,12 +20,14 @@ type kernelLog struct {
 	chart    *chart
 	onReport func()            // called once
 	onStart  func()            // nil, or called when the program has started
+	onInput  func()            // called once, when the program wants standard input
 	raw      func(line string) // nil, or told every line
 
 	mu     sync.Mutex // the rest
 	last   []string   // the last lines
 	crash  bool       // from here on every line is shown
 	report *boot.Report
+	input  bool // onInput was called
 }
 
 // keepLines is how much of the log is kept for when the machine ends without a report.
@@ -51,6 +53,13 @@ func (l *kernelLog) line(s string) {
 	}
 	if s == boot.StartedLine && l.onStart != nil {
 		l.onStart()
+		return
+	}
+	if s == boot.InputWanted {
+		if !l.input && l.onInput != nil {
+			l.onInput()
+		}
+		l.input = true
 		return
 	}
 	if rest, ok := strings.CutPrefix(s, "strace: "); ok {

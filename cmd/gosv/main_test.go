@@ -57,6 +57,7 @@ func fakeQEMU(mode string) {
 	}
 	switch mode {
 	case "cat": // standard input to standard output
+		fmt.Fprintf(log, "%s\r\n", boot.InputWanted)
 		io.Copy(stdout, os.Stdin)
 		report(0)
 	case "config": // the command line and the image
@@ -79,6 +80,11 @@ func fakeQEMU(mode string) {
 		fmt.Fprint(stdout, "out")
 		fmt.Fprint(stderr, "err")
 		report(3)
+	case "errors":
+		fmt.Fprint(stderr, "one\ntwo\n")
+		stderr.Close() // and the tool has it before the report
+		time.Sleep(100 * time.Millisecond)
+		report(134, "signal", "SIGABRT")
 	case "segv":
 		report(139, "signal", "SIGSEGV", "addr", "0x0", "ip", "0x401136")
 	case "noexec":

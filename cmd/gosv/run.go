@@ -65,9 +65,10 @@ machine. The network costs the start nothing. --network none does without, and
 boots a smaller kernel, in less memory, which has no IP sockets at all; with
 --profile full there is still 127.0.0.1.
 
-Standard input, output and error are the program's. On a terminal the guest has
-a terminal, and Ctrl-C goes to the program, while Ctrl-] three times in a second
-ends the machine. Signals that gosv gets go to the program; a second SIGINT or
+Standard input, output and error are the program's, each a terminal where it is
+one here; input that the program does not read is left alone. Ctrl-C goes to the
+program, while Ctrl-] three times in a second ends the machine, if standard input
+and output are the terminal. Signals that gosv gets go to the program; a second SIGINT or
 SIGTERM, or 10 seconds after the first, ends the machine. With -d the machine
 runs in the background, with its output kept for gosv logs.
 
@@ -240,8 +241,7 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 	guest.Announce = more.Announce || flags.Announce
 	guest.Strace, guest.BootChart, guest.Verbose = more.Strace || flags.Strace, more.BootChart || flags.BootChart, more.Verbose || flags.Verbose
 	if term != nil {
-		cols, rows := term.size()
-		guest.Options = append(guest.Options, fmt.Sprintf("tty=%dx%d", cols, rows))
+		guest.Options = append(guest.Options, term.word())
 	}
 	if isImage(args[0]) {
 		inImage, err = o.prepareImage(m, args, &guest, term)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -10,34 +11,64 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is this process's terminal while the guest has one: in raw mode, so
-// that the guest's line discipline sees every byte.
+// terminal is this process's terminal while the guest has one. Where both
+// standard input and output are it, the guest has the keyboard too, and the
+// terminal is in raw mode so that the guest's line discipline sees every byte.
+// Otherwise input, line editing and Ctrl-C stay with the host's.
 type terminal struct {
+	tty   [3]bool    // which of the guest's standard streams are a terminal
 	mu    sync.Mutex // saved, raw
 	saved unix.Termios
 	raw   bool
 }
 
-// openTerminal gives the terminal if both standard input and output are one.
+// openTerminal gives the terminal if one of the standard streams is one.
 func openTerminal() *terminal {
 	t := new(terminal)
-	for _, fd := range []int{1, 0} {
+	for _, fd := range []int{2, 1, 0} {
 		s, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil {
-			return nil
+		if t.tty[fd] = err == nil; err == nil {
+			t.saved = *s
 		}
-		t.saved = *s
+	}
+	// The keyboard is for who writes to the screen, as what comes after a pipe may, and for the foreground.
+	t.tty[0] = t.tty[0] && t.tty[1] && foreground()
+	if t.tty == [3]bool{} {
+		return nil
 	}
 	return t
 }
 
+// foreground tells whether this process may use the terminal that is its
+// standard input: job control stops others when they do.
+func foreground() bool {
+	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp() // an error: it controls another session, or none
+}
+
+// keyboard tells whether the guest has what is typed.
+func (t *terminal) keyboard() bool { return t != nil && t.tty[0] }
+
+// word is the kernel's option (tty.Options).
+func (t *terminal) word() string {
+	cols, rows := t.size()
+	var fds []byte
+	for fd, is := range t.tty {
+		if is {
+			fds = append(fds, '0'+byte(fd))
+		}
+	}
+	return fmt.Sprintf("tty=%dx%d:%s", cols, rows, fds)
+}
+
 // size gives the window's columns and rows.
 func (t *terminal) size() (cols, rows int) {
-	w, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
-	if err != nil || w.Col == 0 || w.Row == 0 {
-		return 80, 24
+	for _, fd := range []int{1, 2, 0} {
+		if w, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil && w.Col != 0 && w.Row != 0 {
+			return int(w.Col), int(w.Row)
+		}
 	}
-	return int(w.Col), int(w.Row)
+	return 80, 24
 }
 
 // setRaw is cfmakeraw(3).
@@ -70,7 +101,7 @@ func (t *terminal) restore() {
 // messages gives a writer to standard error for lines of our own: a raw
 // terminal needs a carriage return at their ends.
 func (t *terminal) messages() io.Writer {
-	if t == nil {
+	if t == nil || !t.tty[2] {
 		return os.Stderr
 	}
 	return crlf{t}
@@ -126,4 +157,16 @@ func (e *escapeReader) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// waitReader reads nothing before wanted is closed.
+type waitReader struct {
+	r      io.Reader
+	wanted <-chan struct{}
+}
+
+// Read implements io.Reader.
+func (w waitReader) Read(p []byte) (int, error) {
+	<-w.wanted
+	return w.r.Read(p)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -108,7 +109,7 @@ func TestTerminal(t *testing.T) {
 	in := bufio.NewReader(master)
 	line, err := in.ReadString('\n')
 	got, perr := boot.Parse(strings.TrimSpace(line))
-	if err != nil || perr != nil || !slices.Contains(got.Options, "tty=101x37") || !slices.Contains(got.Env, "TERM=vt52") {
+	if err != nil || perr != nil || !slices.Contains(got.Options, "tty=101x37:012") || !slices.Contains(got.Env, "TERM=vt52") {
 		t.Errorf("the command line is %q, %v", line, err)
 	}
 	// Raw: neither echo nor signal nor a change of any byte, in both directions.
@@ -126,5 +127,116 @@ func TestTerminal(t *testing.T) {
 	after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	if err != nil || *after != *before {
 		t.Errorf("the terminal is not as it was: %+v, %v; want %+v", after, err, before)
+	}
+}
+
+// TestPartOfTerminal has some of the standard streams on a terminal.
+func TestPartOfTerminal(t *testing.T) {
+	for _, streams := range []string{"01", "12", "2", "1", "0"} {
+		master, slave := openPTY(t)
+		c := newTool(t, "config")
+		file, err := os.CreateTemp(c.dir, "stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		on := func(fd string) *os.File {
+			if strings.Contains(streams, fd) {
+				return slave
+			}
+			return file
+		}
+		cmd := c.command("run", "--dry-run", "./hello")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = on("0"), on("1"), on("2")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		var line string
+		if strings.Contains(streams, "1") {
+			line, err = bufio.NewReader(master).ReadString('\n')
+		} else {
+			var b []byte
+			b, err = os.ReadFile(file.Name())
+			line = string(b)
+		}
+		want := " tty=80x24:" + streams + " "
+		if streams == "0" { // the screen is another program's
+			want = " "
+		}
+		if err != nil || !strings.Contains(strings.ReplaceAll(line, "-append 'tty", "-append ' tty"), want) || want == " " && strings.Contains(line, "tty=") {
+			t.Errorf("%s: %q, %v", streams, line, err)
+		}
+	}
+}
+
+// TestErrorsBesideTerminal redirects standard error alone.
+func TestErrorsBesideTerminal(t *testing.T) {
+	master, slave := openPTY(t)
+	go io.Copy(io.Discard, master) //nolint:errcheck // nothing is looked for there
+	c := newTool(t, "errors")
+	file, err := os.CreateTemp(c.dir, "stderr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd := c.command("run", "./hello")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	cmd.Run() //nolint:errcheck // the output is looked at
+	if b, err := os.ReadFile(file.Name()); err != nil || string(b) != "one\ntwo\ngosv: hello was ended by SIGABRT\n" {
+		t.Errorf("standard error is %q, %v", b, err)
+	}
+}
+
+// TestBackground is a job that a shell has put into the background of its terminal: it must not be stopped for what it
+// does to the terminal, and runs without its keyboard.
+func TestBackground(t *testing.T) {
+	master, slave := openPTY(t)
+	c := newTool(t, "config")
+	// A shell with job control, whose job is a process group of its own.
+	cmd := exec.Command("bash", "-mc", `"$0" run ./hello & wait $!; echo status $?`, os.Args[0])
+	cmd.Dir, cmd.Env = c.dir, c.env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no bash here: %v; install it", err)
+	}
+	timer := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	in := bufio.NewReader(master)
+	var lines []string
+	for {
+		line, err := in.ReadString('\n')
+		lines = append(lines, line)
+		if err != nil || strings.HasPrefix(line, "status ") {
+			break
+		}
+	}
+	cmd.Process.Kill() //nolint:errcheck // it has ended, or is stuck
+	cmd.Wait()         //nolint:errcheck // its output was looked at
+	if len(lines) < 2 || !strings.HasPrefix(lines[0], "tty=80x24:12 ") || lines[len(lines)-1] != "status 0\r\n" {
+		t.Errorf("the job printed %q", lines)
+	}
+}
+
+// TestInputIsLeft runs a program that does not read: its input is there for who comes after it.
+func TestInputIsLeft(t *testing.T) {
+	for mode, want := range map[string]int64{"config": 0, "cat": 6} {
+		c := newTool(t, mode)
+		c.write("in", "a\nb\nc\n", 0o600)
+		f, err := os.Open(c.dir + "/in")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		cmd := c.command("run", "./hello")
+		cmd.Stdin = f
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != want {
+			t.Errorf("%s: %d bytes of the input were taken, want %d; %v", mode, at, want, err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
 )
 
 // Device numbers (Documentation/admin-guide/devices.txt).
@@ -51,6 +52,7 @@ type Console struct {
 	ports    [3]Port
 	tty      [3]bool
 	streams  [3]*streamInode
+	input    *source
 }
 
 // NewConsole makes the streams of three ports, which may be the same one. signal
@@ -66,9 +68,21 @@ func NewConsole(in, out, err Port, o Options, signal func(group, sig int)) *Cons
 		} else if o.TTY[2] {
 			screen = err
 		}
-		c.Terminal = NewTerminal(in, screen, o.Cols, o.Rows, signal)
+		if o.TTY[0] {
+			// Until there is a session that keys could go to, they wait in the port.
+			c.Terminal = startTerminal(in, screen, o, signal, func(t *Terminal) { t.held = true })
+		} else {
+			// The input is another stream's: this terminal has no keyboard, and reads of it are at their end. The
+			// host's own terminal is not in raw mode then, and turns a newline into what it needs.
+			c.Terminal = startTerminal(new(absent), screen, o, signal, func(t *Terminal) {
+				t.mute, t.hungup = true, true
+				t.d.tio.Oflag &^= unix.OPOST
+				t.d.set(t.d.tio, true)
+			})
+		}
 	}
-	c.streams[0] = newStream(1, &source{port: in})
+	c.input = &source{port: in}
+	c.streams[0] = newStream(1, c.input)
 	c.streams[1] = newStream(2, &sink{port: out})
 	c.streams[2] = c.streams[1]
 	if err != out {
@@ -76,6 +90,11 @@ func NewConsole(in, out, err Port, o Options, signal func(group, sig int)) *Cons
 	}
 	return c
 }
+
+// OnInput has f called before a program looks for standard input for the first
+// time, unless that is the terminal: a host that waits for it takes no input
+// away from whoever else could read it there.
+func (c *Console) OnInput(f func()) { c.input.onLook = f }
 
 // Files returns the files for descriptors 0, 1 and 2. open opens a path as the
 // first process would: terminals are /dev/console, so that ttyname(3) finds them.
@@ -133,6 +152,16 @@ func (c *Console) Flush() {
 	c.ports[1].Flush()
 	c.ports[2].Flush()
 }
+
+// absent is the keyboard of a terminal that has none: its input has ended.
+type absent struct{ queue wait.Queue }
+
+func (*absent) Read([]byte) (int, bool) { return 0, true }
+func (*absent) Buffered() int           { return 0 }
+func (*absent) Write(p []byte) int      { return len(p) }
+func (*absent) Readiness() wait.Events  { return wait.Readable | wait.Hup }
+func (a *absent) Queue() *wait.Queue    { return &a.queue }
+func (*absent) Flush()                  {}
 
 // nowhere is a port whose output is dropped.
 type nowhere struct{ Port }

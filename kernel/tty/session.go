@@ -79,7 +79,9 @@ func (t *Terminal) adopt(c vfs.Caller, flags uint32) {
 func (t *Terminal) SetSession(session, group int) {
 	t.mu.Lock()
 	t.own(session, group)
+	t.held = false
 	t.mu.Unlock()
+	t.kick.Wake()
 }
 
 // Session returns whose controlling terminal it is and the foreground group;

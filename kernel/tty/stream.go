@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/cpu"
 	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
@@ -16,16 +17,42 @@ type source struct {
 	vfs.FileDefaults
 	port Port
 
+	onLook func() // Console.OnInput's; nil when it was called, or is not wanted
+
 	mu   sync.Mutex
 	buf  [4096]byte // what came and is not read: rest of it
 	rest []byte
 	eof  bool
 }
 
+// firstInput is how long the first look at standard input waits for the host,
+// which begins to send only then: what was there from the start is not missed
+// by a program that looks without waiting.
+const firstInput = 200e6 // ns
+
+// look is called with s.mu held before anything is looked for.
+func (s *source) look() {
+	if s.onLook == nil {
+		return
+	}
+	var sleep wait.Sleeper
+	w := wait.Waiter{Notify: func(wait.Events) { sleep.Wake() }, Mask: ^wait.Events(0)}
+	s.port.Queue().Add(&w)
+	defer s.port.Queue().Remove(&w)
+	s.onLook()
+	s.onLook = nil
+	for end := cpu.Nanotime() + firstInput; s.port.Readiness()&(wait.Readable|wait.Hup) == 0; {
+		if sleep.SleepUninterruptible(end) == wait.TimedOut {
+			return
+		}
+	}
+}
+
 // Read gives what there is.
 func (s *source) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.look()
 	total := 0
 	for dst.Len() > 0 {
 		s.fill()
@@ -62,6 +89,7 @@ func (s *source) fill() {
 func (s *source) Readiness() wait.Events {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.look()
 	if s.fill(); s.eof {
 		return wait.Hup
 	}
@@ -82,6 +110,7 @@ func (s *source) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, err
 		return 0, unix.ENOTTY
 	}
 	s.mu.Lock()
+	s.look()
 	n := len(s.rest) + s.port.Buffered()
 	s.mu.Unlock()
 	return 0, as.Store32(arg, uint32(n))

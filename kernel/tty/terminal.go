@@ -28,6 +28,8 @@ type Terminal struct {
 	d       discipline
 	size    unix.Winsize
 	hungup  bool // the host closed the input
+	mute    bool // there is no input; then hungup is set too, and nobody is told
+	held    bool // input stays in the port until the terminal has a session
 	dead    bool // the line is gone, and the pump ends
 	excl    bool
 	session int   // 0: no session has it as its controlling terminal
@@ -46,10 +48,18 @@ type Terminal struct {
 // NewTerminal makes a terminal and starts to read its input. signal is told
 // which signal goes to which process group; group 0 is the first process's.
 func NewTerminal(in, out Port, cols, rows int, signal func(group, sig int)) *Terminal {
+	return startTerminal(in, out, Options{Cols: cols, Rows: rows}, signal, nil)
+}
+
+// startTerminal is NewTerminal with a change to make before anything is read.
+func startTerminal(in, out Port, o Options, signal func(group, sig int), change func(*Terminal)) *Terminal {
 	t := &Terminal{in: in, out: out, dev: ConsoleDev, signal: signal}
-	t.size = unix.Winsize{Row: uint16(rows), Col: uint16(cols)}
+	t.size = unix.Winsize{Row: uint16(o.Rows), Col: uint16(o.Cols)}
 	t.d.signal = func(sig int, flush bool) { t.due = append(t.due, sig) }
 	t.d.set(std(), true)
+	if change != nil {
+		change(t)
+	}
 	ready := make(chan struct{})
 	go t.pump(ready)
 	<-ready
@@ -80,7 +90,7 @@ func (t *Terminal) pump(ready chan struct{}) {
 		t.drain()
 		progress := false
 		if len(t.d.out) < outMax {
-			if len(rest) == 0 && !t.hungup {
+			if len(rest) == 0 && !t.hungup && !t.held {
 				n, eof := t.in.Read(buf[:])
 				rest = buf[:n]
 				t.hungup = eof && n == 0
@@ -150,7 +160,10 @@ func (t *Terminal) readiness() wait.Events {
 		ev |= wait.Readable
 	}
 	if t.hungup {
-		ev |= wait.Readable | wait.Hup
+		ev |= wait.Readable
+		if !t.mute {
+			ev |= wait.Hup
+		}
 	}
 	if !t.d.stopped && len(t.d.out) < outMax/2 {
 		ev |= wait.Writable

@@ -378,3 +378,101 @@ func FuzzTermios(f *testing.F) {
 		}
 	})
 }
+
+// TestEarlyKeys types before there is a program.
+func TestEarlyKeys(t *testing.T) {
+	in := &port{room: -1}
+	in.host("lost\x03kept\n")
+	sigs := make(chan int, 16)
+	c := NewConsole(in, in, in, Options{Cols: 80, Rows: 24, TTY: [3]bool{true, true, true}}, func(group, sig int) { sigs <- group<<8 | sig })
+	time.Sleep(10 * time.Millisecond)
+	select {
+	case sig := <-sigs:
+		t.Fatalf("signal %#x, and nobody to get it", sig)
+	default:
+	}
+	c.Terminal.SetSession(7, 7)
+	if sig := <-sigs; sig != 7<<8|int(unix.SIGINT) {
+		t.Errorf("signal and group %#x", sig)
+	}
+	impl, err := c.Terminal.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, vfs.NewFile(impl, "/dev/console", unix.O_RDWR), 100); got != "kept\n" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestScreenOnly is a terminal whose keyboard is not the input.
+func TestScreenOnly(t *testing.T) {
+	in, out, serr := &port{room: -1}, &port{room: -1}, &port{room: -1}
+	c := NewConsole(in, out, serr, Options{Cols: 80, Rows: 24, TTY: [3]bool{1: true}}, nil)
+	impl, err := c.Terminal.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := c.Files(func(string, uint32) (*vfs.File, error) { return vfs.NewFile(impl, "/dev/console", unix.O_RDWR), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.host("a\x03b\n")
+	time.Sleep(10 * time.Millisecond)
+	if got := read(t, files[0], 100); got != "a\x03b\n" {
+		t.Errorf("standard input is %q", got)
+	}
+	if got := read(t, files[1], 100); got != "" {
+		t.Errorf("the terminal's input is %q", got)
+	}
+	if ev := files[1].Readiness(); ev != wait.Readable|wait.Writable {
+		t.Errorf("readiness %#x", ev)
+	}
+	write(t, files[1], "out\n")
+	write(t, files[2], "err\n")
+	c.Flush()
+	if out.output() != "out\n" || serr.output() != "err\n" {
+		t.Errorf("output %q and %q", out.output(), serr.output())
+	}
+}
+
+// TestInputWanted has a host that sends input when it is told to.
+func TestInputWanted(t *testing.T) {
+	for _, look := range []string{"read", "poll"} {
+		in := &port{room: -1}
+		c := NewConsole(in, in, in, Options{}, nil)
+		asked := 0
+		c.OnInput(func() {
+			asked++
+			go func() {
+				time.Sleep(5 * time.Millisecond)
+				in.host("text")
+			}()
+		})
+		files, err := c.Files(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, files[1], "x")
+		if asked != 0 {
+			t.Error("input was asked for by a write")
+		}
+		if look == "poll" {
+			if ev := files[0].Readiness(); ev != wait.Readable {
+				t.Errorf("readiness %#x", ev)
+			}
+		}
+		if got := read(t, files[0], 100); got != "text" || asked != 1 {
+			t.Errorf("%s: %q, asked %d times", look, got, asked)
+		}
+	}
+	in := &port{room: -1}
+	c := NewConsole(in, in, in, Options{}, nil)
+	c.OnInput(func() {})
+	files, err := c.Files(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ev := files[0].Readiness(); ev != 0 { // and comes back
+		t.Errorf("readiness %#x", ev)
+	}
+}
