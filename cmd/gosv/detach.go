@@ -237,8 +237,8 @@ func (s *supervisor) end(g *guestRun, spec machines.Spec, err error) error {
 	if err := s.machine.SetState(s.state); err != nil {
 		return err
 	}
-	s.tell(ready)
-	if spec.Remove {
+	defer s.tell(ready)
+	if spec.Remove { // before the parent ends: who looks then must not find it
 		return s.machine.Remove()
 	}
 	return nil

@@ -60,6 +60,12 @@ func Collect(q Request) (*Result, error) {
 		return nil, err
 	}
 	res := &Result{Tree: c.tree, Args: append([]string{program}, q.Args...), Argv0: q.Program}
+	// What a script sees of its own name, as $0, is the path that it was started by. A relative one means the same file
+	// where the guest has this working directory.
+	scriptName := program
+	if strings.Contains(q.Program, "/") && q.Workdir == q.Cwd {
+		scriptName = q.Program
+	}
 	for depth := 0; depth < 4; depth++ {
 		words, ok := envScript(program)
 		if !ok {
@@ -73,12 +79,18 @@ func Collect(q Request) (*Result, error) {
 		}
 		q.Note("%s is run by %s", res.Args[0], program)
 		script := res.Args
+		if depth == 0 {
+			script[0] = scriptName
+		}
 		res.Args = slices.Concat([]string{program}, words[1:], script)
 		res.Argv0 = words[0]
 	}
 	c.first = program
 	if res.ELF, err = c.program(program); err != nil {
 		return nil, err
+	}
+	if res.Args[0] == program && res.ELF != program { // a script that is run by its interpreter
+		res.Args[0] = scriptName
 	}
 	if isShell(program) {
 		c.shellArgs(res.Args[1:])

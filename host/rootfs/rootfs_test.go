@@ -225,3 +225,35 @@ func TestRecipes(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptName looks for what a script will see as its own name.
+func TestScriptName(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"s": "#!/bin/sh\n", "e": "#!/usr/bin/env sh\n", "sub/s": "#!/bin/sh\n"} {
+		elftest.WriteFile(t, filepath.Join(dir, name), text)
+	}
+	sh, err := FindProgram("sh", "/", "/usr/bin:/bin")
+	if err != nil {
+		t.Skipf("no sh here: %v", err)
+	}
+	for _, c := range []struct {
+		program, workdir string
+		want             []string
+	}{
+		{"./s", dir, []string{"./s", "x"}},
+		{"sub/s", dir, []string{"sub/s", "x"}},
+		{"./e", dir, []string{sh, "./e", "x"}},
+		{"./s", "/", []string{dir + "/s", "x"}},
+		{"./e", "/", []string{sh, dir + "/e", "x"}},
+		{dir + "/s", dir, []string{dir + "/s", "x"}},
+		{"s", dir, []string{dir + "/s", "x"}},
+		{sh, dir, []string{sh, "x"}},
+	} {
+		r, err := Collect(Request{Program: c.program, Args: []string{"x"}, Cwd: dir, Workdir: c.workdir, SearchPath: dir + ":/usr/bin:/bin"})
+		if err != nil {
+			t.Errorf("%s in %s: %v", c.program, c.workdir, err)
+		} else if !slices.Equal(r.Args, c.want) {
+			t.Errorf("%s in %s: %q, want %q", c.program, c.workdir, r.Args, c.want)
+		}
+	}
+}

@@ -43,8 +43,9 @@ type files struct {
 }
 
 var (
-	// terminal is for a command that a person pastes: the log goes with standard error.
-	terminal = files{stdout: "/dev/stdout", stderr: "/dev/stderr", log: "/dev/stderr"}
+	// terminal is for a command that a person pastes: the log goes with standard error. Appended to, files that these
+	// lead to keep what is there, and both streams may lead to the same one.
+	terminal = files{stdout: "/dev/stdout,append=on", stderr: "/dev/stderr,append=on", log: "/dev/stderr,append=on"}
 	// inherited are the descriptors that Start gives to QEMU, and firstTap those after them.
 	inherited = files{stdout: "/proc/self/fd/3", stderr: "/proc/self/fd/4", log: "/proc/self/fd/5", control: "socket,id=control,fd=6"}
 )
