@@ -71,6 +71,9 @@ func hostEnv(terminal bool) []string {
 		switch {
 		case name == "LANG", name == "LANGUAGE", strings.HasPrefix(name, "LC_"), name == "TZ", name == "LD_LIBRARY_PATH",
 			terminal && (name == "TERM" || name == "COLORTERM"):
+			if name == "LD_LIBRARY_PATH" { // where relative directories are, the guest may not be
+				e = name + "=" + strings.Join(libraryPath(), ":")
+			}
 			if v != "" {
 				env = append(env, e)
 			}
@@ -78,6 +81,18 @@ func hostEnv(terminal bool) []string {
 	}
 	slices.Sort(env[2:])
 	return env
+}
+
+// libraryPath gives the directories of LD_LIBRARY_PATH; an empty one is the
+// working directory, as for ld.so(8).
+func libraryPath() []string {
+	list := filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))
+	for i, dir := range list {
+		if abs, err := filepath.Abs(dir); err == nil {
+			list[i] = abs
+		}
+	}
+	return list
 }
 
 // environment joins the default variables, those of files and those of flags;
@@ -149,7 +164,7 @@ func (o *guestOptions) programPath(env []string, program, cwd string) []string {
 // request makes the request of a program. The working directory in the guest is this one's path unless given.
 func (o *guestOptions) request(program string, args, env []string, cwd string) (rootfs.Request, error) {
 	q := rootfs.Request{Program: program, Args: args, Cwd: cwd, SearchPath: os.Getenv("PATH"),
-		LibraryPath: filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")), Env: env, Workdir: o.workdir, ArgFiles: !o.noArgFiles,
+		LibraryPath: libraryPath(), Env: env, Workdir: o.workdir, ArgFiles: !o.noArgFiles,
 		Note: o.note, Warn: o.warn}
 	if q.SearchPath == "" {
 		q.SearchPath = defaultPath

@@ -462,6 +462,29 @@ func TestProgramPath(t *testing.T) {
 	}
 }
 
+// TestRelativeLibraryPath finds a library in a directory that is named from here.
+func TestRelativeLibraryPath(t *testing.T) {
+	c := newTool(t, "config")
+	elftest.File{Type: elf.ET_DYN, Soname: "libown.so"}.Write(t, filepath.Join(c.dir, "lib/libown.so"))
+	elftest.File{Needed: []string{"libown.so"}}.Write(t, filepath.Join(c.dir, "needs"))
+	c.write("relative", "#!./hello\n", 0o755)
+	c.env = append(c.env, "LD_LIBRARY_PATH=lib:/none")
+	out, stderr, status := c.run("", "run", "./needs")
+	line, img, _ := strings.Cut(out, "\n")
+	got, err := boot.Parse(line)
+	if err != nil || !slices.Contains(got.Env, "LD_LIBRARY_PATH="+c.dir+"/lib:/none") {
+		t.Errorf("%d, %q: the environment is %q", status, stderr, got.Env)
+	}
+	if list, _, _ := c.run("", "image", "ls", strings.TrimSpace(img), c.dir+"/lib"); list != c.dir+"/lib/libown.so\n" {
+		t.Errorf("the image has %q", list)
+	}
+	out, stderr, status = c.run("", "run", "./relative") // whose interpreter is, too
+	_, img, _ = strings.Cut(out, "\n")
+	if list, _, _ := c.run("", "image", "ls", strings.TrimSpace(img), c.dir); status != 0 || !strings.Contains(list, "/hello\n") {
+		t.Errorf("%d, %q: the image has %q", status, stderr, list)
+	}
+}
+
 // TestLongCommandLine puts what QEMU would cut off into the image.
 func TestLongCommandLine(t *testing.T) {
 	c := newTool(t, "config")

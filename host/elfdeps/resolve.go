@@ -114,13 +114,13 @@ func (r *Resolver) Resolve(path string) (*Closure, error) {
 		if depth == maxScripts {
 			return nil, &FileError{path, "", errors.New("too many levels of #! interpreters")}
 		}
-		c.Scripts = append(c.Scripts, s)
-		cur, neededBy = s.Interp, cur
-		if !filepath.IsAbs(cur) { // execve(2) looks for it from the working directory
-			if abs, err := filepath.Abs(cur); err == nil {
-				cur = abs
+		if !filepath.IsAbs(s.Interp) { // execve(2) looks for it from the working directory
+			if abs, err := filepath.Abs(s.Interp); err == nil {
+				s.Interp = abs
 			}
 		}
+		c.Scripts = append(c.Scripts, s)
+		cur, neededBy = s.Interp, cur
 	}
 	c.ELF = cur
 	main, err := r.open(cur)
