@@ -27,7 +27,9 @@ func newBuild() *cobra.Command {
 		Short: "Make an image of a program, to be run with gosv run IMAGE",
 		Long: `Make an image of a program with all that it needs: its libraries, the modules of
 its language, the files that are given with -v or in gosv.yaml. The image is an
-EROFS file system; the same input gives the same image, bit for bit.
+EROFS file system; the same input gives the same image, bit for bit. Files keep
+their times, none later than $SOURCE_DATE_EPOCH if that is set: with it, a program
+that was compiled again to the same bytes gives the same image, too.
 
 Flags end at PROGRAM; the rest is the program's. With -f the program, its
 arguments and the rest are read from a file; see docs/gosv-yaml.md.`,
@@ -132,6 +134,9 @@ func build(o *guestOptions, f *config.File, dir, output, cwd string, args []stri
 	if err != nil {
 		return err
 	}
+	if err := clampTimes(res.Tree, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
+		return err
+	}
 	hostname := o.hostname
 	if hostname == "" {
 		hostname = f.Hostname
@@ -155,6 +160,25 @@ func build(o *guestOptions, f *config.File, dir, output, cwd string, args []stri
 		return outputError(output, err)
 	}
 	o.note("%s: %d files, %s", output, len(res.Tree.Entries()), bytesText(size))
+	return nil
+}
+
+// clampTimes makes no file later than a time in seconds since 1970
+// (https://reproducible-builds.org/specs/source-date-epoch/). Earlier ones stay:
+// Python compares its compiled modules' with their sources'.
+func clampTimes(t *rootfs.Tree, epoch string) error {
+	if epoch == "" {
+		return nil
+	}
+	latest, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil || latest < 0 {
+		return fmt.Errorf("SOURCE_DATE_EPOCH=%s: it is a number of seconds since 1970", epoch)
+	}
+	for _, e := range t.Entries() {
+		if e.MtimeSec >= latest {
+			e.MtimeSec, e.MtimeNs = latest, 0
+		}
+	}
 	return nil
 }
 

@@ -40,7 +40,7 @@ func (o *guestOptions) register(f *pflag.FlagSet) {
 	f.StringVarP(&o.workdir, "workdir", "w", "", "working `DIR`ectory in the guest (default: this directory's path)")
 	f.StringVar(&o.hostname, "hostname", "", "the guest's host `NAME` (default \"gosv\")")
 	f.BoolVar(&o.init, "init", false, "run PROGRAM below an init process, which waits for orphans and passes signals on")
-	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "copy a file or directory into the image: `HOST:GUEST[:ro]`;\nchanges that the guest makes do not come back, for now")
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "copy a file or directory into the image: `HOST:GUEST[:ro]`;\nchanges that the guest makes do not come back, for now;\nro takes the permission to write away, which root does not need")
 	f.StringVar(&o.entrypoint, "entrypoint", "", "run this `PROGRAM` with the arguments instead, in the same image")
 	f.BoolVar(&o.noArgFiles, "no-args-files", false, "do not copy the files and directories that arguments name\n(by default they are: files up to 1 GiB, directories up to 64 MiB)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but what the program prints")

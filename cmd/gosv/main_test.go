@@ -552,6 +552,40 @@ func TestBuildRunImage(t *testing.T) {
 	}
 }
 
+// TestSourceDateEpoch makes the same image of files that were made again elsewhere.
+func TestSourceDateEpoch(t *testing.T) {
+	var images [2][]byte
+	for i := range images {
+		c := newTool(t, "config")
+		c.env = append(c.env, "SOURCE_DATE_EPOCH=1000000000")
+		old, late := time.Unix(900000000, 5), time.Unix(1700000000+int64(i), 7)
+		c.write("old", "x", 0o644)
+		for name, at := range map[string]time.Time{"hello": late, "old": old} {
+			if err := os.Chtimes(filepath.Join(c.dir, name), at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, stderr, status := c.run("", "build", "-o", "x.img", "-v", "./hello:/hello", "-v", "old:/old", "--entrypoint", "/bin/true", "/bin/true"); status != 0 || stderr != "" {
+			t.Fatalf("build: %d, %q", status, stderr)
+		}
+		var err error
+		if images[i], err = os.ReadFile(filepath.Join(c.dir, "x.img")); err != nil {
+			t.Fatal(err)
+		}
+		list, _, _ := c.run("", "image", "ls", "-l", "x.img")
+		if !strings.Contains(list, "2001-09-09 01:46:40 /hello\n") || !strings.Contains(list, "1998-07-09 16:00:00 /old\n") {
+			t.Errorf("the image has %s", list)
+		}
+		c.env = append(c.env, "SOURCE_DATE_EPOCH=today")
+		if _, stderr, status := c.run("", "build", "-o", "x.img", "./hello"); status != 125 || !strings.Contains(stderr, "SOURCE_DATE_EPOCH=today: it is a number of seconds") {
+			t.Errorf("build: %d, %q", status, stderr)
+		}
+	}
+	if !bytes.Equal(images[0], images[1]) {
+		t.Error("the images differ")
+	}
+}
+
 // TestDryRun pastes the command into a shell.
 func TestDryRun(t *testing.T) {
 	c := newTool(t, "cat")
