@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -237,4 +238,94 @@ func openPTY(t *testing.T) (master, slave *os.File) {
 	}
 	t.Cleanup(func() { slave.Close() })
 	return master, slave
+}
+
+// TestMixedStreams runs a program with a part of its standard streams on a terminal, and types before it has started.
+func TestMixedStreams(t *testing.T) {
+	g := newTool(t)
+	const tell = `for fd in 0 1 2; do test -t $fd && echo $fd is a terminal; done; echo error >&2; exec cat`
+	for _, c := range []struct {
+		terminal, out, err string
+	}{
+		{"01", "0 is a terminal\n1 is a terminal\ntyped\n", "error\n"},
+		{"12", "1 is a terminal\n2 is a terminal\nerror\nin the file\n", ""},
+		{"", "in the file\n", "error\n"},
+	} {
+		master, slave := openPTY(t)
+		var files [3]*os.File
+		for fd := range files {
+			files[fd] = slave
+			if !strings.Contains(c.terminal, fmt.Sprint(fd)) {
+				f, err := os.CreateTemp(t.TempDir(), "stream")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				if fd == 0 {
+					f.WriteString("in the file\n") //nolint:errcheck // it is looked for
+					f.Seek(0, io.SeekStart)        //nolint:errcheck // as before
+				}
+				files[fd] = f
+			}
+		}
+		if strings.Contains(c.terminal, "0") {
+			if err := unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, quiet(t, slave)); err != nil {
+				t.Fatal(err)
+			}
+			master.WriteString("typed\n\x04") //nolint:errcheck // it is looked for
+		}
+		var screen strings.Builder
+		read := make(chan bool)
+		go func() {
+			b := make([]byte, 4096)
+			for !strings.Contains(screen.String(), "the end") {
+				n, err := master.Read(b)
+				if err != nil {
+					break
+				}
+				screen.Write(b[:n])
+			}
+			close(read)
+		}()
+		cmd := exec.Command(g.path, "run", "sh", "-c", tell)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if strings.Contains(c.terminal, "0") {
+			cmd.SysProcAttr.Setctty = true
+		}
+		timer := time.AfterFunc(limit, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
+		if err := cmd.Run(); err != nil {
+			t.Errorf("terminal %q: %v", c.terminal, err)
+		}
+		timer.Stop()
+		slave.WriteString("the end") //nolint:errcheck // the reader waits for it
+		<-read
+		content := func(fd int) string {
+			if files[fd] == slave {
+				s, _, _ := strings.Cut(screen.String(), "the end")
+				return strings.ReplaceAll(s, "\r\n", "\n")
+			}
+			b, _ := os.ReadFile(files[fd].Name())
+			return string(b)
+		}
+		out, errs := content(1), content(2)
+		if files[1] == files[2] {
+			errs = ""
+		}
+		// The guest's terminal echoes what was typed.
+		if out = strings.Replace(out, "typed\n", "", max(strings.Count(out, "typed\n")-1, 0)); out != c.out || errs != c.err {
+			t.Errorf("terminal %q: output %q, errors %q; want %q and %q", c.terminal, out, errs, c.out, c.err)
+		}
+	}
+}
+
+// quiet gives a terminal's settings without echo and signals: keys wait as they are typed.
+func quiet(t *testing.T, f *os.File) *unix.Termios {
+	t.Helper()
+	s, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG
+	return s
 }
