@@ -212,9 +212,20 @@ func (c *Cache) Resident(index uint64) bool {
 }
 
 // Page returns the frame of a page, with a reference that the caller drops with
-// Unref. A page that is not in memory is read from the Backing; without a Backing it is
-// made if create is set, and is 0 otherwise: a hole. ENOMEM means that there is no frame.
+// Unref. A page that is not in memory is read from the Backing, with those after it for
+// a sequential reader; without a Backing it is made if create is set, and is 0
+// otherwise: a hole. ENOMEM means that there is no frame.
 func (c *Cache) Page(index uint64, create bool) (frame.Frame, error) {
+	return c.page(index, create, false)
+}
+
+// PageAround is Page for a fault of a mapping, which creates: programs jump about in what they map, and
+// a device takes little longer for many pages than for one.
+func (c *Cache) PageAround(index uint64) (frame.Frame, error) {
+	return c.page(index, true, c.ranges != nil && frame.Plenty())
+}
+
+func (c *Cache) page(index uint64, create, around bool) (frame.Frame, error) {
 	if c.resident != nil {
 		if f, ok := c.resident.ResidentFrame(index); ok {
 			f.Ref()
@@ -250,35 +261,49 @@ func (c *Cache) Page(index uint64, create bool) (frame.Frame, error) {
 		}
 		return c.adopt(index, f), nil
 	}
-	return c.fill(index, true)
+	if around {
+		lo := index &^ (maxWindow - 1)
+		return c.fill(index, lo, lo+maxWindow)
+	}
+	if index == c.next { // also at 0: most readers that begin there go on
+		c.window = min(max(c.window*2, 4), maxWindow)
+	} else {
+		c.window = 1
+	}
+	return c.fill(index, index, index+c.window)
 }
 
-const maxWindow = 32 // pages read at once by a sequential reader
+// maxWindow is how many pages are read at once at most (Linux: read_ahead_kb, 128).
+const maxWindow = 32
 
-// fill reads page index, which is absent, and with ahead, for a sequential reader,
-// those after it. mu is held, and released.
-func (c *Cache) fill(index uint64, ahead bool) (frame.Frame, error) {
-	switch {
-	case !ahead:
-		c.window = 1
-	case index == c.next: // also at 0: most readers that begin there go on
-		c.window = min(max(c.window*2, 4), maxWindow)
-	default:
-		c.window = 1
+// absent narrows [lo, hi) to the pages around index that are not in memory, as that one is not.
+// mu is held.
+func (c *Cache) absent(index, lo, hi uint64) (first, end uint64) {
+	first, end = index, index+1
+	for first > lo && c.free(first-1) {
+		first--
 	}
-	end := (uint64(c.size.Load()) + pageMask) / pageSize
-	want := 1
-	for uint64(want) < c.window && index+uint64(want) < end {
-		if p := c.entry(index + uint64(want)); p != nil && *p != 0 {
-			break
-		}
-		want++
+	for end < hi && c.free(end) {
+		end++
 	}
+	return first, end
+}
+
+// free reports whether a page is neither in memory nor being read. mu is held.
+func (c *Cache) free(index uint64) bool {
+	p := c.entry(index)
+	return p == nil || *p == 0
+}
+
+// fill reads page index, which is absent, and those around it in [lo, hi), no more than maxWindow.
+// mu is held, and released.
+func (c *Cache) fill(index, lo, hi uint64) (frame.Frame, error) {
+	first, end := c.absent(index, lo, min(hi, (uint64(c.size.Load())+pageMask)/pageSize))
 	c.mu.Unlock()
 
 	var frames [maxWindow]frame.Frame
-	n := 0
-	for n < want {
+	n := uint64(0)
+	for n < end-first {
 		f := frame.AllocRaw()
 		if f == 0 && n == 0 {
 			if f = allocRaw(); f == 0 && makeRoom() {
@@ -294,25 +319,25 @@ func (c *Cache) fill(index uint64, ahead bool) (frame.Frame, error) {
 	if n == 0 {
 		return 0, unix.ENOMEM
 	}
+	if index >= first+n {
+		first = index + 1 - n
+	}
 
 	c.mu.Lock()
-	if p := c.entry(index); p != nil && *p != 0 { // another reader was faster
+	if !c.free(index) { // another reader was faster
 		c.mu.Unlock()
 		for _, f := range frames[:n] {
 			f.Unref()
 		}
 		return c.Page(index, true)
 	}
-	k := 0
-	for ; k < n; k++ {
-		p := c.makeEntry(index + uint64(k))
-		if *p != 0 {
-			break
-		}
-		*p = uint64(frames[k]) | entryFilling
+	first, end = c.absent(index, first, first+n)
+	k := end - first
+	for i := range k {
+		*c.makeEntry(first + i) = uint64(frames[i]) | entryFilling
 	}
-	c.fills += k
-	c.next = index + uint64(k)
+	c.fills += int(k)
+	c.next = end
 	c.mu.Unlock()
 	for _, f := range frames[k:n] {
 		f.Unref()
@@ -320,30 +345,31 @@ func (c *Cache) fill(index uint64, ahead bool) (frame.Frame, error) {
 
 	var err error
 	if c.ranges != nil && k > 1 {
-		err = c.ranges.FillRange(index, frames[:k])
+		err = c.ranges.FillRange(first, frames[:k])
 	} else {
-		err = c.backing.FillPage(index, frames[0])
-		for i := 1; i < k && err == nil; i++ {
-			if c.backing.FillPage(index+uint64(i), frames[i]) != nil {
+		err = c.backing.FillPage(first, frames[0])
+		for i := uint64(1); i < k && err == nil; i++ {
+			if c.backing.FillPage(first+i, frames[i]) != nil {
 				// Not asked for yet: whoever wants it gets the error.
 				c.mu.Lock()
-				c.finish(index+uint64(i), frames[i:k], false)
+				c.finish(first+i, frames[i:k], false)
 				c.mu.Unlock()
 				k = i
 			}
 		}
 	}
+	f := frames[index-first]
 	c.mu.Lock()
 	if err == nil {
-		frames[0].Ref()
+		f.Ref()
 	}
-	c.finish(index, frames[:k], err == nil)
+	c.finish(first, frames[:k], err == nil)
 	c.mu.Unlock()
 	c.enlist()
 	if err != nil && k > 1 && c.ranges != nil { // find out whether the page itself is bad
 		c.mu.Lock()
-		if p := c.entry(index); p == nil || *p == 0 {
-			return c.fill(index, false)
+		if c.free(index) {
+			return c.fill(index, index, index+1)
 		}
 		c.mu.Unlock()
 		return c.Page(index, true)
@@ -351,7 +377,7 @@ func (c *Cache) fill(index uint64, ahead bool) (frame.Frame, error) {
 	if err != nil {
 		return 0, err
 	}
-	return frames[0], nil
+	return f, nil
 }
 
 // finish ends the reading of pages. mu is held.

@@ -71,8 +71,15 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 		if file != nil {
 			file.Retain()
 		}
+		alone := a.flags&randomAccess != 0
 		as.mu.RUnlock()
-		f, err := missing.Page(index, true)
+		var f frame.Frame
+		var err error
+		if alone {
+			f, err = missing.Page(index, true)
+		} else {
+			f, err = missing.PageAround(index)
+		}
 		if file != nil {
 			file.Release()
 		}
@@ -140,7 +147,7 @@ func (as *AddressSpace) faultWith(addr uint64, acc Access, c *Cache, index uint6
 		f.Unref()
 		return retry
 	}
-	return as.mapCache(a, p, f, index, acc)
+	return as.mapAround(a, t, addr, f, index, acc)
 }
 
 // OutOfMemory reports whether a fault has failed for want of memory since the
@@ -196,11 +203,17 @@ func (as *AddressSpace) faultIn(a *area, va uint64, acc Access) (out outcome, mi
 	if st == pageNoMemory {
 		return noMemory, nil
 	}
-	out = as.mapCache(a, p, f, index, acc)
+	return as.mapAround(a, t, va, f, index, acc), nil
+}
+
+// mapAround is mapCache, and maps what else the cache has around va unless the program
+// gets a copy of the page: what it writes to is seldom read before.
+func (as *AddressSpace) mapAround(a *area, t *table, va uint64, f frame.Frame, index uint64, acc Access) outcome {
+	out := as.mapCache(a, &t[va>>12&511], f, index, acc)
 	if out == resolved && (acc != AccessWrite || a.flags&shared != 0) {
 		as.faultAround(a, t, va)
 	}
-	return out, nil
+	return out
 }
 
 // faultAnon gives an anonymous page its first frame: the zero frame while it is

@@ -2,7 +2,9 @@ package mm
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -604,5 +606,62 @@ func TestSyncTwice(t *testing.T) {
 		}
 	}
 	as.Munmap(addr, pageSize)
+	f.cache.Drop()
+}
+
+// rangeDevice notes what is read at once.
+type rangeDevice struct {
+	memDevice
+	ranges []string
+}
+
+func (d *rangeDevice) FillRange(index uint64, frames []frame.Frame) error {
+	d.ranges = append(d.ranges, fmt.Sprint(index, "+", len(frames)))
+	for i, f := range frames {
+		if err := d.FillPage(index+uint64(i), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A fault of a mapping reads the pages around it that are not there yet, in one go; where that fails, its own.
+func TestReadAround(t *testing.T) {
+	as := newSpace(t)
+	defer as.Release()
+	d := &rangeDevice{memDevice: memDevice{pages: map[uint64][]byte{50: []byte("fifty")}, fail: map[uint64]bool{90: true}}}
+	f := &testFile{cache: NewCache(d)}
+	f.cache.InitSize(95*pageSize + 1)
+	m := mustMap(t, as, MapArgs{Len: 96 * pageSize, Prot: ProtRead, Flags: unix.MAP_PRIVATE, File: f})
+	read := func(page uint64, want string, ranges ...string) {
+		t.Helper()
+		b := make([]byte, 5)
+		if err := as.CopyIn(b, m+page*pageSize); err != nil || strings.TrimRight(string(b), "\x00") != want {
+			t.Errorf("page %d: %q, %v", page, b, err)
+		}
+		if !slices.Equal(d.ranges, ranges) {
+			t.Errorf("page %d: read %q at once, not %q", page, d.ranges, ranges)
+		}
+		d.ranges = nil
+	}
+	read(50, "fifty", "32+32")
+	read(33, "")
+	if err := as.Madvise(m, 32*pageSize, unix.MADV_RANDOM); err != nil {
+		t.Fatal(err)
+	}
+	read(10, "")
+	read(20, "")
+	if err := as.Madvise(m, 32*pageSize, unix.MADV_NORMAL); err != nil {
+		t.Fatal(err)
+	}
+	read(15, "", "11+9")
+	read(70, "", "64+32")
+	read(71, "", "71+25")
+	if err := as.CopyIn(make([]byte, 1), m+90*pageSize); err != unix.EFAULT {
+		t.Errorf("bad page: %v", err)
+	}
+	if err := as.Munmap(m, 96*pageSize); err != nil {
+		t.Fatal(err)
+	}
 	f.cache.Drop()
 }
