@@ -74,7 +74,13 @@ DATA runtime·gosvLayout+64(SB)/8, $m_preemptGen
 DATA runtime·gosvLayout+72(SB)/8, $m_signalPending
 DATA runtime·gosvLayout+80(SB)/8, $m_p
 DATA runtime·gosvLayout+88(SB)/8, $p_schedtick
-GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $96
+DATA runtime·gosvLayout+96(SB)/8, $p_runqhead
+DATA runtime·gosvLayout+104(SB)/8, $p_runqtail
+DATA runtime·gosvLayout+112(SB)/8, $p_runnext
+DATA runtime·gosvLayout+120(SB)/8, $(p_timers+timers_minWhenHeap)
+DATA runtime·gosvLayout+128(SB)/8, $(p_timers+timers_minWhenModified)
+DATA runtime·gosvLayout+136(SB)/8, $(schedt_runq+gQueue_head)
+GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $144
 `
 
 // sorts replace the sorting of package slices, of which each type of elements has its own copy: 10 KiB become one.

@@ -21,15 +21,17 @@ var (
 
 const longSleep = 1e9 // ns: shorter waits are not sysmon's
 
-// runtimeLayout is in the overlay (host/mkkernel): offsets in runtime.g and runtime.m, the value of stackPreempt, and the
-// size of runtime.sched.
+// runtimeLayout is in the overlay (host/mkkernel): offsets in runtime.g, runtime.m, runtime.p and runtime.sched, the value of
+// stackPreempt, and the size of runtime.sched.
 type runtimeLayout struct {
 	stackLo, stackHi, stackGuard0, preempt, m uint64 // of g
 	g0                                        uint64 // of m
 	stackPreempt                              uint64
 	schedSize                                 uint64
 	preemptGen, signalPending, p              uint64 // of m
-	schedTick                                 uint64 // of p
+	schedTick, runqHead, runqTail, runNext    uint64 // of p
+	timerHeap, timerModified                  uint64 // of p: when the first of its timers is due
+	globalQueue                               uint64 // of sched: the first goroutine of the queue of all processors
 }
 
 // noteSleep is called when t is about to wait on the futex at addr until the time at. sched.lock is held.

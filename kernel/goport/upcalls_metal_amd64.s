@@ -1,5 +1,6 @@
 //go:build metal
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // The machine layer's assembly in package cpu calls these Go functions by name. The references here make the compiler
@@ -23,4 +24,15 @@ TEXT ·runtimeSched(SB),NOSPLIT,$0-8
 TEXT ·layout(SB),NOSPLIT,$0-8
 	LEAQ	runtime·gosvLayout(SB), AX
 	MOVQ	AX, ret+0(FP)
+	RET
+
+// func currentP(l *runtimeLayout) uintptr
+TEXT ·currentP(SB),NOSPLIT,$0-16
+	MOVQ	l+0(FP), BX
+	MOVQ	(TLS), AX		// g
+	MOVQ	runtimeLayout_m(BX), CX
+	MOVQ	(AX)(CX*1), AX
+	MOVQ	runtimeLayout_p(BX), CX
+	MOVQ	(AX)(CX*1), AX
+	MOVQ	AX, ret+8(FP)
 	RET

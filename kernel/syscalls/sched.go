@@ -3,6 +3,7 @@ package syscalls
 import (
 	"golang.org/x/sys/unix"
 	"gosv/kernel/cpu"
+	"gosv/kernel/goport"
 	"gosv/kernel/task"
 )
 
@@ -33,7 +34,9 @@ var schedRows = []Row{
 }
 
 func sysSchedYield(t *task.Thread, a *Args) (uint64, error) {
-	t.Yield()
+	if !goport.Alone() {
+		t.Yield()
+	}
 	return 0, nil
 }
 

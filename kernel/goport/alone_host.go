@@ -1,0 +1,6 @@
+//go:build !metal
+
+package goport
+
+// Alone does not know, on the host.
+func Alone() bool { return false }
