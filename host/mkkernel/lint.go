@@ -20,7 +20,7 @@ var goroutineCode = []string{
 	"gosv/kernel/cpu.symbolGo",   // on the stack of a CPU, with a goroutine that has no limit: see symbolize
 	"gosv/kernel/goport.Park", "gosv/kernel/goport.Pin", "gosv/kernel/goport.Ready", "gosv/kernel/goport.(*Interrupt).", "gosv/kernel/goport.PollInterrupts",
 	"gosv/kernel/goport.New", "gosv/kernel/goport.newSlot", "gosv/kernel/goport.TimerInterrupt", "gosv/kernel/goport.SetTimer", "gosv/kernel/goport.start",
-	"gosv/kernel/goport.dispatch", "gosv/kernel/goport.init", "gosv/kernel/goport.findPin", "gosv/kernel/goport.(*pin).route", "gosv/kernel/goport.HeapBytes",
+	"gosv/kernel/goport.dispatch", "gosv/kernel/goport.init", "gosv/kernel/goport.findPin", "gosv/kernel/goport.(*pin).route", "gosv/kernel/goport.HeapBytes", "gosv/kernel/goport.Alone",
 }
 
 // forbidden are what the machine layer must not call: growing a stack, write barriers, allocation, panics, locks and the

@@ -210,6 +210,30 @@ TEXT ·kcall(SB),NOSPLIT,$0-40
 
 // ---- traps ----
 
+// LEAVERING3 saves the vector state, FS and GS of Context R12 and installs the M's. It is no function because a return
+// costs a look-up under an emulator; the labels are those of the entry that it is in. Without the instructions for FS
+// and GS a program cannot change its bases itself.
+#define LEAVERING3 \
+	LEAQ	Context_xmm(R12), DI; \
+	SAVEXMM; \
+	MOVL	$0x1f80, CPU_scratch(GS); \
+	LDMXCSR	CPU_scratch(GS); \
+	MOVQ	CPU_Cur(GS), R11; \
+	MOVQ	Thread_FS(R11), AX; \
+	CMPB	·fsgsbase(SB), $0; \
+	JNE	fast; \
+	CALL	slowFS<>(SB); \
+	JMP	left; \
+fast: \
+	RDFSBASEQ CX; \
+	MOVQ	CX, Context_FSBase(R12); \
+	SWAPGS; \
+	RDGSBASEQ CX; \
+	SWAPGS; \
+	MOVQ	CX, Context_GSBase(R12); \
+	WRFSBASEQ AX; \
+left:
+
 TEXT ·trapCommon(SB),NOSPLIT|NOFRAME,$0
 	PUSHQ	AX
 	PUSHQ	BX
@@ -278,7 +302,7 @@ user:
 	REP; MOVSQ
 	SUBQ	$64, SP
 	MOVQ	R12, 0(SP)
-	CALL	leaveUser<>(SB)
+	LEAVERING3
 	MOVQ	$gosv∕kernel∕goport·trapUser(SB), AX
 	CALL	AX
 	MOVQ	0(SP), R12
@@ -360,29 +384,6 @@ TEXT popregs<>(SB),NOSPLIT|NOFRAME,$0
 	IRETQ
 
 // ---- ring 3 ----
-
-// leaveUser saves the vector state, FS and GS of Context R12 and installs the M's.
-TEXT leaveUser<>(SB),NOSPLIT|NOFRAME,$0
-	LEAQ	Context_xmm(R12), DI
-	SAVEXMM
-	MOVL	$0x1f80, CPU_scratch(GS)
-	LDMXCSR	CPU_scratch(GS)
-	MOVQ	CPU_Cur(GS), R11
-	CMPB	·fsgsbase(SB), $0
-	JEQ	slow
-	RDFSBASEQ AX
-	MOVQ	AX, Context_FSBase(R12)
-	SWAPGS
-	RDGSBASEQ AX
-	SWAPGS
-	MOVQ	AX, Context_GSBase(R12)
-	MOVQ	Thread_FS(R11), AX
-	WRFSBASEQ AX
-	RET
-slow:	// without the instructions a program cannot change its bases itself
-	MOVQ	Thread_FS(R11), AX
-	CALL	slowFS<>(SB)
-	RET
 
 // func enter(x *Context, root uint64)
 TEXT ·enter(SB),NOSPLIT|NOFRAME,$0-16
@@ -501,7 +502,7 @@ TEXT ·syscallEntry(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	SP, Regs_SP(R12)
 	MOVQ	$const_VecSyscall, Regs_Vec(R12)
 	MOVQ	CPU_Stack(GS), SP
-	CALL	leaveUser<>(SB)
+	LEAVERING3
 	MOVQ	Context_ksp(R12), SP
 	MOVQ	Context_kbp(R12), BP
 	STI

@@ -10,33 +10,34 @@
 // continues at the fix-up, and the copy returns how much is left. That is not
 // an exception path: mm populates the page and calls again.
 
-// enterUserMemory: root in R8; R11 is the thread afterwards. Changes R9.
-TEXT enterUserMemory<>(SB),NOSPLIT|NOFRAME,$0
-	MOVQ	CPU_Cur(GS), R11
-	MOVQ	R8, Thread_Root(R11)
-	CMPQ	R8, CPU_root(GS)	// if it changes from here on, resume does the rest
-	JNE	load
-	CMPB	·smap(SB), $0
-	JEQ	done
-	STAC
-done:
-	RET
-load:
+// ENTERUSER: root in R8; R11 is the thread afterwards. Changes R9. It and LEAVEUSER are no functions because each return
+// costs a look-up under an emulator; the labels are a function's own.
+#define ENTERUSER \
+	MOVQ	CPU_Cur(GS), R11; \
+	MOVQ	R8, Thread_Root(R11); \
+	CMPQ	R8, CPU_root(GS); /* if it changes from here on, resume does the rest */ \
+	JEQ	loaded; \
+	CALL	loadRoot<>(SB); \
+loaded: \
+	CMPB	·smap(SB), $0; \
+	JEQ	open; \
+	STAC; \
+open:
+
+#define LEAVEUSER \
+	CMPB	·smap(SB), $0; \
+	JEQ	shut; \
+	CLAC; \
+shut: \
+	MOVQ	$0, Thread_Root(R11)
+
+// loadRoot loads the page table in R8. Changes R9.
+TEXT loadRoot<>(SB),NOSPLIT|NOFRAME,$0
 	CLI
 	MOVQ	R8, R9
 	XCHGQ	R9, CPU_root(GS)	// before CR3: FlushTLB looks here
 	MOVQ	R8, CR3
 	STI
-	CMPB	·smap(SB), $0
-	JEQ	done
-	STAC
-	RET
-
-TEXT leaveUserMemory<>(SB),NOSPLIT|NOFRAME,$0
-	CMPB	·smap(SB), $0
-	JEQ	2(PC)
-	CLAC
-	MOVQ	$0, Thread_Root(R11)
 	RET
 
 // copyWords copies CX bytes from SI to DI, in 64-byte blocks and words; CX
@@ -113,10 +114,10 @@ TEXT ·userCopy(SB),NOSPLIT,$0-40
 	MOVQ	dst+8(FP), DI
 	MOVQ	src+16(FP), SI
 	MOVQ	n+24(FP), CX
-	CALL	enterUserMemory<>(SB)
+	ENTERUSER
 	CALL	copyWords<>(SB)
 	CALL	copyTail<>(SB)
-	CALL	leaveUserMemory<>(SB)
+	LEAVEUSER
 	MOVQ	CX, left+32(FP)
 	RET
 
@@ -126,9 +127,9 @@ TEXT ·userZero(SB),NOSPLIT,$0-32
 	MOVQ	dst+8(FP), DI
 	MOVQ	n+16(FP), CX
 	XORL	AX, AX
-	CALL	enterUserMemory<>(SB)
+	ENTERUSER
 	CALL	zeroTail<>(SB)
-	CALL	leaveUserMemory<>(SB)
+	LEAVEUSER
 	MOVQ	CX, left+24(FP)
 	RET
 
@@ -155,9 +156,9 @@ TEXT ·userAccess32(SB),NOSPLIT,$0-40
 	MOVL	old+24(FP), AX
 	MOVL	new+28(FP), BX
 	MOVQ	$4, CX
-	CALL	enterUserMemory<>(SB)
+	ENTERUSER
 	CALL	userAccess<>(SB)
-	CALL	leaveUserMemory<>(SB)
+	LEAVEUSER
 	MOVL	AX, v+32(FP)
 	MOVL	CX, left+36(FP)
 	RET

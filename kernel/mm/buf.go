@@ -102,6 +102,19 @@ func (b *Buf) Skip(n int) {
 	}
 }
 
+// within reports whether the next n bytes, of which there are some, lie in one user piece.
+func (b *Buf) within(n int) bool { return n > 0 && n <= b.n }
+
+// took moves on by what was done of the first user piece.
+func (b *Buf) took(n uintptr, err error) (int, error) {
+	b.addr += uint64(n)
+	b.n -= int(n)
+	if err == nil && b.n == 0 {
+		b.next()
+	}
+	return int(n), err
+}
+
 // each calls f for the user pieces of the next n bytes until one fails, and
 // returns how many bytes were done.
 func (b *Buf) each(n int, f func(off int, addr uint64, n int) (uintptr, error)) (int, error) {
@@ -129,6 +142,9 @@ func (b *Buf) CopyTo(src []byte) (int, error) {
 		return n, nil
 	}
 	p, as := unsafe.Pointer(unsafe.SliceData(src)), b.as
+	if b.within(len(src)) {
+		return b.took(as.copyOut(b.addr, p, uintptr(len(src))))
+	}
 	return b.each(len(src), func(off int, addr uint64, n int) (uintptr, error) {
 		return as.copyOut(addr, unsafe.Add(p, off), uintptr(n))
 	})
@@ -142,6 +158,9 @@ func (b *Buf) CopyFrom(dst []byte) (int, error) {
 		return n, nil
 	}
 	p, as := unsafe.Pointer(unsafe.SliceData(dst)), b.as
+	if b.within(len(dst)) {
+		return b.took(as.copyIn(p, b.addr, uintptr(len(dst))))
+	}
 	return b.each(len(dst), func(off int, addr uint64, n int) (uintptr, error) {
 		return as.copyIn(unsafe.Add(p, off), addr, uintptr(n))
 	})
@@ -156,6 +175,9 @@ func (b *Buf) Zero(n int) (int, error) {
 		return n, nil
 	}
 	as := b.as
+	if b.within(n) {
+		return b.took(as.copyOut(b.addr, nil, uintptr(n)))
+	}
 	return b.each(n, func(off int, addr uint64, n int) (uintptr, error) {
 		return as.copyOut(addr, nil, uintptr(n))
 	})

@@ -140,7 +140,9 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 	}
 	if err = o.CheckUser(); err == nil {
 		var n int64
-		if s, e := socket.Of(f); e == nil && off == current {
+		if f.Seekable() { // none of the others
+			n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
+		} else if s, e := socket.Of(f); e == nil && off == current {
 			n, err = readSocket(t, f, s, &o.Buf, flags)
 		} else if s := signalfd.Of(f); s != nil {
 			n, err = readSignals(t, f, s, &o.Buf)
@@ -185,7 +187,9 @@ func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (ui
 		}
 	}
 	var n int64
-	if err = o.CheckUser(); err == nil {
+	if err = o.CheckUser(); err == nil && f.Seekable() { // no socket and no terminal
+		n, err = f.WriteOpts(&t.Sleeper, &o.Buf, off, flags)
+	} else if err == nil {
 		if s, e := socket.Of(f); e == nil && off == current {
 			n, err = writeSocket(t, f, s, &o.Buf, flags)
 			f.Release()

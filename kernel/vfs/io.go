@@ -164,8 +164,18 @@ func (f *File) write(s *wait.Sleeper, src *mm.Buf, off int64, o IO) (int64, erro
 // writeSeekable writes until src is empty or something fails; end is the offset
 // behind the last byte.
 func (f *File) writeSeekable(src *mm.Buf, off int64, o IO) (n, end int64, err error) {
-	a, canAppend := f.impl.(Appender)
-	if canAppend && (o.Append || f.flags.Load()&unix.O_APPEND != 0) {
+	if o.Append || o.Limited || f.flags.Load()&unix.O_APPEND != 0 {
+		if a, ok := f.impl.(Appender); ok {
+			return f.writeAppender(a, src, off, o)
+		}
+	}
+	n, err = f.impl.Write(f, src, off)
+	return n, off + n, err
+}
+
+// writeAppender is writeSeekable for a file with an end, where that or RLIMIT_FSIZE matters.
+func (f *File) writeAppender(a Appender, src *mm.Buf, off int64, o IO) (n, end int64, err error) {
+	if o.Append || f.flags.Load()&unix.O_APPEND != 0 {
 		if o.Limited && src.Len() != 0 {
 			var st Stat
 			if err := f.inode.Stat(&st); err != nil {
@@ -177,7 +187,7 @@ func (f *File) writeSeekable(src *mm.Buf, off int64, o IO) (n, end int64, err er
 		}
 		return a.Append(f, src)
 	}
-	if canAppend && o.Limited && src.Len() != 0 && !limit(src, off, o.Limit) {
+	if o.Limited && src.Len() != 0 && !limit(src, off, o.Limit) {
 		return 0, 0, unix.EFBIG
 	}
 	n, err = f.impl.Write(f, src, off)

@@ -17,7 +17,7 @@ var memory = []struct {
 	name  string
 	minor uint32
 	impl  vfs.FileImpl
-}{{"null", 3, null{}}, {"zero", 5, zero{}}, {"full", 7, full{}}, {"random", 8, randomDevice{}}, {"urandom", 9, randomDevice{}}}
+}{{"null", 3, &null{}}, {"zero", 5, &zero{}}, {"full", 7, &full{}}, {"random", 8, randomDevice{}}, {"urandom", 9, randomDevice{}}}
 
 // links lead to the descriptors of whoever follows them.
 var links = []struct{ name, target string }{

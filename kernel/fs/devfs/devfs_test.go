@@ -18,7 +18,7 @@ func (noTerminal) OpenDevice(_ vfs.Caller, tty bool) (vfs.FileImpl, error) {
 	if tty {
 		return nil, unix.ENXIO
 	}
-	return null{}, nil
+	return &null{}, nil
 }
 
 func TestDevices(t *testing.T) {

@@ -28,13 +28,13 @@ func discard(src *mm.Buf) (int64, error) {
 // null is /dev/null.
 type null struct{ device }
 
-func (null) Read(*vfs.File, *mm.Buf, int64) (int64, error)          { return 0, nil }
-func (null) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return discard(src) }
+func (*null) Read(*vfs.File, *mm.Buf, int64) (int64, error)          { return 0, nil }
+func (*null) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return discard(src) }
 
 // zero is /dev/zero.
 type zero struct{ device }
 
-func (zero) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
+func (*zero) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 	n, err := dst.Zero(dst.Len())
 	if n > 0 {
 		err = nil
@@ -42,17 +42,17 @@ func (zero) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 	return int64(n), err
 }
 
-func (zero) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return discard(src) }
+func (*zero) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return discard(src) }
 
 // Mmap gives anonymous memory: two mappings of /dev/zero share nothing.
-func (zero) Mmap(*vfs.File) (*mm.Cache, error) { return mm.Zeros, nil }
+func (*zero) Mmap(*vfs.File) (*mm.Cache, error) { return mm.Zeros, nil }
 
 // full is /dev/full.
 type full struct{ zero }
 
-func (full) Mmap(*vfs.File) (*mm.Cache, error) { return nil, unix.ENODEV }
+func (*full) Mmap(*vfs.File) (*mm.Cache, error) { return nil, unix.ENODEV }
 
-func (full) Write(*vfs.File, *mm.Buf, int64) (int64, error) { return 0, unix.ENOSPC }
+func (*full) Write(*vfs.File, *mm.Buf, int64) (int64, error) { return 0, unix.ENOSPC }
 
 // randomDevice is /dev/random and /dev/urandom, which are the same since Linux
 // 5.18: the generator is seeded before a program can run.
