@@ -34,6 +34,7 @@ type Image struct {
 	Exe       *vfs.File  // with a reference, and writing denied
 	Creds     *vfs.Creds // of the program
 	Comm      string
+	Secure    bool // it has another user or group than who started it
 	Layout    *Layout
 }
 
@@ -125,6 +126,9 @@ func (l *load) readAt(f *vfs.File, b []byte, off uint64) (int, error) {
 
 func (l *load) run() (*Image, error) {
 	comm := baseName(l.Path)
+	if l.Path == "" { // fexecve(3)
+		comm = baseName(l.exe.MapName())
+	}
 	l.computeCreds()
 	for depth := 0; ; depth++ {
 		clear(l.head[:])
@@ -161,7 +165,7 @@ func (l *load) run() (*Image, error) {
 		as.Release()
 		return nil, err
 	}
-	return &Image{MM: as, Entry: l.entry, SP: sp, Exe: l.exe, Creds: l.creds, Comm: comm, Layout: &l.layout}, nil
+	return &Image{MM: as, Entry: l.entry, SP: sp, Exe: l.exe, Creds: l.creds, Comm: comm, Secure: l.secure, Layout: &l.layout}, nil
 }
 
 func baseName(path string) string {
@@ -172,6 +176,9 @@ func baseName(path string) string {
 	}
 	return path
 }
+
+// secbitKeepCaps is SECBIT_KEEP_CAPS, which execve clears (capabilities(7)).
+const secbitKeepCaps = 1 << 4
 
 // computeCreds applies set-user-ID and set-group-ID bits (execve(2)).
 func (l *load) computeCreds() {
@@ -186,6 +193,7 @@ func (l *load) computeCreds() {
 			n.EGID = st.GID
 		}
 	}
+	n.Securebits &^= secbitKeepCaps
 	n.SUID, n.FSUID = n.EUID, n.EUID
 	n.SGID, n.FSGID = n.EGID, n.EGID
 	switch {

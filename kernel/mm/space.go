@@ -199,6 +199,9 @@ func (as *AddressSpace) Root() uint64 { return as.root }
 // Retain adds a reference.
 func (as *AddressSpace) Retain() { as.refs.Add(1) }
 
+// Shared reports whether others have a reference too.
+func (as *AddressSpace) Shared() bool { return as.refs.Load() > 1 }
+
 // Release drops a reference; the last one unmaps everything.
 func (as *AddressSpace) Release() {
 	if as.refs.Add(-1) == 0 {

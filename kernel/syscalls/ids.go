@@ -70,7 +70,7 @@ func changeUIDs(t *task.Thread, r, e, s uint32) {
 		}
 	}
 	if old.EUID != e {
-		t.Proc.SetDumpable(0)
+		t.Proc.ForgetTrust()
 	}
 	t.SetCreds(&c)
 }
@@ -78,7 +78,7 @@ func changeUIDs(t *task.Thread, r, e, s uint32) {
 func changeGIDs(t *task.Thread, r, e, s uint32) {
 	c := *t.Creds()
 	if c.EGID != e {
-		t.Proc.SetDumpable(0)
+		t.Proc.ForgetTrust()
 	}
 	c.GID, c.EGID, c.SGID, c.FSGID = r, e, s, e
 	t.SetCreds(&c)

@@ -14,7 +14,7 @@ var threadRows = []Row{
 	{AMD64: 56, ARM64: 220, Name: "clone", Fn: sysClone, Format: "flags:flags.clone, child_stack:ptr, parent_tid:ptr, child_tid:ptr, tls:ptr",
 		Level: Partial, Note: "no namespaces (EINVAL); CLONE_SYSVSEM, CLONE_IO and CLONE_PTRACE have nothing to act on"},
 	{AMD64: 435, ARM64: 435, Name: "clone3", Fn: sysClone3, Format: "args:ptr, size:size",
-		Level: Partial, Note: "as clone; no set_tid and no cgroup"},
+		Level: Partial, Note: "as clone; no cgroup (EINVAL)"},
 	{AMD64: 57, ARM64: NoNumber, Name: "fork", Fn: sysFork},
 	{AMD64: 58, ARM64: NoNumber, Name: "vfork", Fn: sysVfork},
 	{AMD64: 59, ARM64: 221, Name: "execve", Fn: sysExecve, Format: "path:path, argv:argv, envp:ptr"},
@@ -26,7 +26,7 @@ var threadRows = []Row{
 	{AMD64: 218, ARM64: 96, Name: "set_tid_address", Fn: sysSetTIDAddress, Format: "tidptr:ptr"},
 	{AMD64: 186, ARM64: 178, Name: "gettid", Fn: sysGettid},
 	{AMD64: 272, ARM64: 97, Name: "unshare", Fn: sysUnshare, Format: "flags:flags.clone",
-		Level: Partial, Note: "CLONE_FS, CLONE_FILES and CLONE_SYSVSEM; no namespaces (EINVAL)"},
+		Level: Partial, Note: "no namespaces (EINVAL)"},
 	{AMD64: 273, ARM64: 99, Name: "set_robust_list", Fn: sysSetRobustList, Format: "head:ptr, len:size"},
 	{AMD64: 274, ARM64: 100, Name: "get_robust_list", Fn: sysGetRobustList, Format: "pid:int, head:ptr, len:ptr"},
 	{AMD64: 219, ARM64: 128, Name: "restart_syscall", Fn: sysRestart},
@@ -83,15 +83,34 @@ func sysClone3(t *task.Thread, a *Args) (uint64, error) {
 	word := func(i int) uint64 { return le.Uint64(b[8*i:]) }
 	flags, stack, stackSize := word(0), word(5), word(6)
 	switch {
-	case word(9) != 0, // set_tid_size
+	case word(9) > maxPIDLevels,
+		(word(8) == 0) != (word(9) == 0),
+		flags&unix.CLONE_DETACHED != 0,
 		flags&0xff != 0 && flags&unix.CLONE_NEWTIME == 0,
 		word(4) > linux.NSIG,
 		(stack == 0) != (stackSize == 0),
 		flags&(unix.CLONE_THREAD|unix.CLONE_PARENT) != 0 && word(4) != 0:
 		return 0, unix.EINVAL
 	}
-	return clone(t, &task.CloneArgs{Flags: flags, PidFD: word(1), ChildTID: word(2), ParentTID: word(3), ExitSignal: int(word(4)), Stack: stack + stackSize, TLS: word(7)})
+	c := task.CloneArgs{Flags: flags, PidFD: word(1), ChildTID: word(2), ParentTID: word(3), ExitSignal: int(word(4)), Stack: stack + stackSize, TLS: word(7)}
+	if c.Flags&(unix.CLONE_PIDFD|unix.CLONE_PARENT_SETTID) == unix.CLONE_PIDFD|unix.CLONE_PARENT_SETTID && c.PidFD == c.ParentTID {
+		return 0, unix.EINVAL
+	}
+	if n := word(9); n != 0 {
+		id, err := t.MM.Load32(word(8))
+		switch {
+		case err != nil:
+			return 0, err
+		case n > 1, int32(id) <= 0: // an ID for each level of namespaces: there is one
+			return 0, unix.EINVAL
+		}
+		c.SetTID = int(int32(id))
+	}
+	return clone(t, &c)
 }
+
+// maxPIDLevels is MAX_PID_NS_LEVEL.
+const maxPIDLevels = 32
 
 // sysExecve runs another program (execve(2)).
 func sysExecve(t *task.Thread, a *Args) (uint64, error) {
@@ -189,7 +208,7 @@ func sysExitGroup(t *task.Thread, a *Args) (uint64, error) {
 }
 
 func sysWait4(t *task.Thread, a *Args) (uint64, error) {
-	options := int(int32(a[2]))
+	options := int(uint32(a[2])) // __WCLONE is bit 31
 	if options&^(unix.WNOHANG|unix.WUNTRACED|unix.WCONTINUED|unix.WALL|unix.WCLONE|unix.WNOTHREAD) != 0 {
 		return 0, unix.EINVAL
 	}
@@ -215,7 +234,7 @@ func sysWait4(t *task.Thread, a *Args) (uint64, error) {
 }
 
 func sysWaitid(t *task.Thread, a *Args) (uint64, error) {
-	options := int(int32(a[3]))
+	options := int(uint32(a[3]))
 	if options&^(unix.WNOHANG|unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED|unix.WNOWAIT|unix.WALL|unix.WCLONE|unix.WNOTHREAD) != 0 ||
 		options&(unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED) == 0 {
 		return 0, unix.EINVAL

@@ -121,6 +121,14 @@ func (p *Process) Dumpable() int { return int(p.dumpable.Load()) }
 // SetDumpable sets it to 0 or 1.
 func (p *Process) SetDumpable(v int) { p.dumpable.Store(int32(v)) }
 
+// ForgetTrust is what a change of the effective IDs does to the process: no core
+// files, and no signal at its parent's end (prctl(2), PR_SET_DUMPABLE,
+// PR_SET_PDEATHSIG).
+func (p *Process) ForgetTrust() {
+	p.dumpable.Store(0)
+	p.parentDeath.Store(0)
+}
+
 // CoreFilter is /proc/PID/coredump_filter: which areas are in a core file.
 func (p *Process) CoreFilter() uint32 { return p.coreFilter.Load() }
 

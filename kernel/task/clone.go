@@ -18,6 +18,7 @@ type CloneArgs struct {
 	ExitSignal int
 	Stack      uint64 // the new stack pointer; 0: the parent's
 	TLS        uint64
+	SetTID     int // the ID that it is to have; 0 is any
 }
 
 const (
@@ -44,9 +45,18 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		f&unix.CLONE_SIGHAND != 0 && f&unix.CLONE_VM == 0,
 		f&unix.CLONE_SIGHAND != 0 && f&cloneClearSighand != 0,
 		f&unix.CLONE_PIDFD != 0 && f&(unix.CLONE_THREAD|unix.CLONE_DETACHED) != 0,
-		a.ExitSignal < 0 || a.ExitSignal > linux.NSIG,
-		f&unix.CLONE_SETTLS != 0 && a.TLS >= cpu.UserTop:
+		a.ExitSignal < 0:
 		return 0, unix.EINVAL
+	case f&unix.CLONE_SETTLS != 0 && a.TLS >= cpu.UserTop:
+		return 0, unix.EPERM // as arch_prctl(2)
+	}
+	if a.SetTID != 0 {
+		switch {
+		case a.SetTID >= maxPID:
+			return 0, unix.EINVAL
+		case !t.Creds().Has(unix.CAP_CHECKPOINT_RESTORE) && !t.Creds().Has(unix.CAP_SYS_ADMIN):
+			return 0, unix.EPERM
+		}
 	}
 	if t.Proc.table.full(t) {
 		return 0, unix.EAGAIN
@@ -84,11 +94,11 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		}
 	}
 	event := t.cloneEvent(a)
-	tid, ok := c.publish(t, f, a.ExitSignal, event != 0 || f&unix.CLONE_PTRACE != 0)
-	if !ok {
+	tid, err := c.publish(t, a, event != 0 || f&unix.CLONE_PTRACE != 0)
+	if err != nil {
 		t.closePidFD(pidFD)
 		c.drop()
-		return 0, linux.ERESTARTNOINTR // the group is ending
+		return 0, err
 	}
 	if f&unix.CLONE_PARENT_SETTID != 0 {
 		t.MM.Store32(a.ParentTID, uint32(tid))
@@ -216,19 +226,27 @@ func (t *Thread) drop() {
 	}
 }
 
-// publish gives the thread its ID and puts it into the tables; false if the
-// process it should join is ending.
-func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int, traced bool) (tid int, ok bool) {
-	p := c.Proc
+// publish gives the thread its ID and puts it into the tables. ERESTARTNOINTR if
+// the process it should join is ending, EEXIST if the ID that it should have is
+// another's.
+func (c *Thread) publish(parent *Thread, a *CloneArgs, traced bool) (tid int, err error) {
+	p, flags := c.Proc, a.Flags
 	tab := p.table
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
 	parent.Proc.mu.Lock()
 	defer parent.Proc.mu.Unlock()
-	if parent.work.Load()&workExit != 0 {
-		return 0, false
+	tab.chosen = tab.chosen || a.SetTID != 0
+	switch {
+	case parent.work.Load()&workExit != 0:
+		return 0, linux.ERESTARTNOINTR
+	case a.SetTID == 0:
+		c.TID = tab.newID()
+	case tab.used(a.SetTID):
+		return 0, unix.EEXIST
+	default:
+		c.TID = a.SetTID
 	}
-	c.TID = tab.newID()
 	c.seccomp.Store(parent.seccomp.Load()) // with Process.mu, which another thread's synchronization takes
 	c.callWork.Store(parent.callWork.Load() & callSeccomp)
 	tab.forks++
@@ -241,7 +259,7 @@ func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int, traced bo
 		p.PID = c.TID
 		p.makerTID = parent.TID
 		p.threads = append(p.threads, c)
-		p.exitSignal = exitSignal
+		p.exitSignal = a.ExitSignal
 		p.setParent(parent.Proc)
 		if flags&unix.CLONE_PARENT != 0 && parent.Proc.parent != nil {
 			p.setParent(parent.Proc.parent)
@@ -256,22 +274,36 @@ func (c *Thread) publish(parent *Thread, flags uint64, exitSignal int, traced bo
 		c.inherit(parent)
 	}
 	tab.tasks[c.TID] = c
-	return c.TID, true
+	return c.TID, nil
 }
 
 // full reports whether there are as many threads as memory allows, by the rule of
-// Linux, or as RLIMIT_NPROC does.
+// Linux, or as RLIMIT_NPROC allows the caller's user.
 func (tab *Table) full(t *Thread) bool {
 	total, _, _, _ := frame.Stats()
 	most := max(64, int(total)*cpu.PageSize/(8*16<<10))
-	tab.mu.Lock()
-	n := len(tab.tasks)
-	tab.mu.Unlock()
-	if n >= most {
-		return true
-	}
 	c := t.Creds()
-	return uint64(n) >= t.Proc.Limit(rlimitNPROC) && !c.Has(unix.CAP_SYS_RESOURCE) && c.UID != 0
+	limit := t.Proc.Limit(rlimitNPROC)
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	switch n := len(tab.tasks); {
+	case n >= most:
+		return true
+	case uint64(n) < limit || c.UID == 0 || c.Has(unix.CAP_SYS_RESOURCE) || c.Has(unix.CAP_SYS_ADMIN):
+		return false
+	}
+	own := uint64(0)
+	for _, o := range tab.tasks {
+		if o.Creds().UID == c.UID {
+			own++
+		}
+	}
+	for _, p := range tab.procs {
+		if p.zombie && p.leader.Creds().UID == c.UID {
+			own++
+		}
+	}
+	return own >= limit
 }
 
 // init sets what every thread has.
@@ -283,10 +315,15 @@ func (t *Thread) init() {
 	t.affinity.Store(allCPUs())
 }
 
-// Unshare is unshare(2) for what threads can share: CLONE_FS and CLONE_FILES.
+// Unshare is unshare(2) for what threads can share: CLONE_FS and CLONE_FILES. A
+// process with one thread in memory of its own shares nothing else.
 func (t *Thread) Unshare(flags uint64) error {
 	const sharable = unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SYSVSEM
-	if flags&^sharable != 0 {
+	const alone = unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_VM
+	if flags&^(sharable|alone) != 0 {
+		return unix.EINVAL
+	}
+	if flags&alone != 0 && (len(t.Proc.Threads()) > 1 || flags&(unix.CLONE_SIGHAND|unix.CLONE_VM) != 0 && t.MM.Shared()) {
 		return unix.EINVAL
 	}
 	if flags&unix.CLONE_FS != 0 {

@@ -27,12 +27,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 
 	// No way back from here.
 	t.exitRobustList()
-	if t.clearTID != 0 {
-		if t.MM.Store32(t.clearTID, 0) == nil {
-			t.FutexWake(t.clearTID, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
-		}
-		t.clearTID = 0
-	}
+	t.clearOwnTID()
 	p.deleteTimers()
 	t.leave(true, true)
 	if t.Files.Shared() {
@@ -54,8 +49,13 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	p.mu.Unlock()
 	p.table.mu.Lock()
 	p.execed = true
+	p.exitSignal = int(unix.SIGCHLD) // the parent may know nothing of another one
 	p.table.mu.Unlock()
 	p.dumpable.Store(1)
+	if img.Secure {
+		p.dumpable.Store(0)
+		p.parentDeath.Store(0)
+	}
 	p.membarrier.Store(0)
 	t.restart.fn = nil
 	t.become(img)
@@ -99,6 +99,11 @@ func (t *Thread) becomeAlone() bool {
 			p.leader.unlink()
 		}
 		delete(tab.tasks, t.TID)
+		for _, c := range p.children {
+			if c.makerTID == t.TID {
+				c.makerTID = p.PID
+			}
+		}
 		t.TID = p.PID
 		tab.tasks[t.TID] = t
 		p.leader = t

@@ -58,13 +58,7 @@ func (t *Thread) exit() {
 		t.traceEvent(unix.PTRACE_EVENT_EXIT, uint64(t.endStatus()))
 	}
 	t.exitRobustList()
-	if t.clearTID != 0 {
-		if t.MM.Store32(t.clearTID, 0) == nil {
-			t.FutexWake(t.clearTID, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
-			t.FutexWake(t.clearTID, true, 1, linux.FUTEX_BITSET_MATCH_ANY)
-		}
-		t.clearTID = 0
-	}
+	t.clearOwnTID()
 	t.endVfork()
 	if t.pinned != 0 {
 		goport.Pin(0)
@@ -95,6 +89,10 @@ func (t *Thread) exit() {
 	}
 	ended := t.leaveTracees()
 	tracer := t.endTraced()
+	var bereaved []*Process
+	if !last {
+		bereaved = t.leaveChildren()
+	}
 	if last {
 		p.exiting.Store(true)
 	} else if alone := p.aloneWaiter; alone != nil && len(p.threads) == 1 {
@@ -113,6 +111,7 @@ func (t *Thread) exit() {
 	for _, o := range ended {
 		o.announce()
 	}
+	p.tellBereaved(bereaved)
 	if tracer != nil {
 		tracer.Proc.tellTracerEnd(t)
 	}
@@ -126,6 +125,46 @@ func (t *Thread) exit() {
 	t.MM.Release()
 	if last {
 		p.finish()
+	}
+}
+
+// clearOwnTID tells others in the same memory that the thread has left it
+// (set_tid_address(2)). Alone in its memory it has nobody to tell, and memory that
+// it shares with another process keeps the number.
+func (t *Thread) clearOwnTID() {
+	addr := t.clearTID
+	t.clearTID = 0
+	if addr == 0 || !t.MM.Shared() || t.MM.Store32(addr, 0) != nil {
+		return
+	}
+	t.FutexWake(addr, false, 1, linux.FUTEX_BITSET_MATCH_ANY)
+	t.FutexWake(addr, true, 1, linux.FUTEX_BITSET_MATCH_ANY)
+}
+
+// leaveChildren leaves the processes that the ending thread made to another
+// thread, and returns those that want a signal then (prctl(2),
+// PR_SET_PDEATHSIG). table.mu and Process.mu are held.
+func (t *Thread) leaveChildren() (bereaved []*Process) {
+	for _, c := range t.Proc.children {
+		if c.makerTID != t.TID {
+			continue
+		}
+		c.makerTID = t.Proc.threads[0].TID
+		if c.parentDeath.Load() != 0 {
+			bereaved = append(bereaved, c)
+		}
+	}
+	return bereaved
+}
+
+// tellBereaved sends children the signal that they want when their parent ends.
+func (p *Process) tellBereaved(children []*Process) {
+	for _, c := range children {
+		if sig := c.parentDeath.Load(); sig != 0 {
+			info := linux.NewSigInfo(int(sig), linux.SI_USER)
+			info.SetSender(p.PID, p.leader.Creds().UID)
+			c.Signal(info) //nolint:errcheck // a full queue
+		}
 	}
 }
 
@@ -163,16 +202,19 @@ func (p *Process) finish() {
 	orphans := p.children
 	p.children = nil
 	var zombies bool
+	var bereaved []*Process
 	for _, c := range orphans {
+		c.exitSignal = int(unix.SIGCHLD)
+		if c.parentDeath.Load() != 0 {
+			bereaved = append(bereaved, c)
+		}
 		c.setParent(heir)
 		if heir == p {
 			c.setParent(nil)
 		} else if heir != nil {
+			c.makerTID = heir.PID
 			heir.children = append(heir.children, c)
 			zombies = zombies || c.zombie
-		}
-		if sig := c.parentDeath.Load(); sig != 0 {
-			go c.SendSignal(int(sig))
 		}
 	}
 	p.zombie = true
@@ -187,6 +229,7 @@ func (p *Process) finish() {
 	}
 	parent, tracer := p.release()
 	tab.mu.Unlock()
+	p.tellBereaved(bereaved)
 	if leads {
 		tty.EndSession(p.PID)
 	}
@@ -268,7 +311,7 @@ func (p *Process) reap() {
 
 // notifyExit tells the parent of a process's end.
 func (p *Process) notifyExit(parent *Process) {
-	if p.exitSignal != 0 {
+	if p.exitSignal != 0 && p.exitSignal <= linux.NSIG {
 		user, sys := p.CPUTime()
 		info := endInfo(p.exitSignal, p.PID, p.leader.Creds().UID, p.status)
 		info.SetTimes(user/tick, sys/tick)

@@ -15,8 +15,10 @@ type Table struct {
 	tasks map[int]*Thread
 	procs map[int]*Process // zombies too
 	last  int
-	forks uint64
-	init  *Process
+	// chosen says that clone3(2) has given an ID on request.
+	chosen bool
+	forks  uint64
+	init   *Process
 }
 
 // Tasks is the table of all programs.
@@ -31,20 +33,27 @@ func (tab *Table) newID() int {
 		if tab.last >= maxPID {
 			tab.last = 300
 		}
-		id := tab.last
-		if tab.tasks[id] != nil || tab.procs[id] != nil {
-			continue
-		}
-		used := false
-		if tab.forks > maxPID-300 { // only once the IDs have wrapped
-			for _, p := range tab.procs {
-				used = used || p.pgid == id || p.sid == id
-			}
-		}
-		if !used {
+		if id := tab.last; !tab.used(id) {
 			return id
 		}
 	}
+}
+
+// used reports whether an ID is a thread's, a process's, a group's or a session's.
+// mu is held.
+func (tab *Table) used(id int) bool {
+	if tab.tasks[id] != nil || tab.procs[id] != nil {
+		return true
+	}
+	if tab.forks <= maxPID-300 && !tab.chosen {
+		return false // no ID has been given a second time yet
+	}
+	for _, p := range tab.procs {
+		if p.pgid == id || p.sid == id {
+			return true
+		}
+	}
+	return false
 }
 
 // Thread returns the thread with this ID, or nil.

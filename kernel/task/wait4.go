@@ -60,6 +60,9 @@ func (t *Thread) findChild(pid, options int) (r WaitResult, found bool, next *Pr
 		case pid > 0 && c.PID != pid, pid == 0 && c.pgid != p.pgid, pid < -1 && c.pgid != -pid:
 			continue
 		}
+		if options&unix.WNOTHREAD != 0 && c.makerTID != t.TID {
+			continue
+		}
 		if o := c.leader.ptrace.tracer.Load(); o != nil {
 			if o.Proc == p {
 				continue // findTracee's
