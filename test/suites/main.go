@@ -45,7 +45,7 @@ func main() {
 	flag.IntVar(&o.cpus, "c", 2, "`NUMBER` of the guest's CPUs")
 	flag.IntVar(&o.batch, "batch", 8, "run `NUMBER` suites in one guest")
 	flag.IntVar(&o.stall, "stall", 60, "`SECONDS` that one test may wait; it may work for five times as long")
-	flag.IntVar(&o.total, "total", 540, "`SECONDS` that one suite may take in the guest")
+	flag.IntVar(&o.total, "total", 540, "`SECONDS` that one suite may take in the guest; long ones take more")
 	flag.BoolVar(&o.retry, "retry", true, "run what failed in the guest alone a second time")
 	flag.BoolVar(&o.more, "more", false, "keep what the last run knows, and run the rest and what failed in the guest only")
 	flag.BoolVar(&o.list, "list", false, "list the suites")
@@ -128,7 +128,7 @@ func (o *options) runBatch(batch []suite) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		p.Stall, p.Total = o.stall, o.total
+		p.Stall, p.Total = o.stall, max(o.total, long[s.pkg])
 		c := &comparison{Suite: s.name}
 		if old, err := load(o.dir, s.name); o.more && err == nil {
 			c = old
@@ -162,7 +162,14 @@ func (o *options) runBatch(batch []suite) error {
 	}
 	took := time.Since(start)
 	start = time.Now()
-	for name, r := range o.guest(plans, files) {
+	keep := func(all map[string]*results) { // what -more goes on with
+		for name, r := range all {
+			if c := find(runs, name).with(r); len(r.Tests) > 0 {
+				c.save(o.dir) //nolint:errcheck // the end says so
+			}
+		}
+	}
+	for name, r := range o.guest(plans, files, keep) {
 		find(runs, name).Guest.merge(r)
 	}
 	fmt.Printf("%v on the host, %v in the guest\n", took.Round(time.Second), time.Since(start).Round(time.Second))
@@ -193,7 +200,7 @@ func (o *options) again(runs []*comparison, plans []plan.Suite, files map[string
 		}
 		p := plans[i]
 		p.Skip = others(&c.Guest, failed)
-		second := o.guest([]plan.Suite{p}, files)[c.Suite]
+		second := o.guest([]plan.Suite{p}, files, nil)[c.Suite]
 		for _, t := range failed {
 			if r, ok := second.Tests[t]; ok {
 				r.Again = true
@@ -221,7 +228,7 @@ func (o *options) some(plans []plan.Suite, files map[string]string) error {
 			}
 		}
 	}
-	host, guest := o.host(plans), o.guest(plans, files)
+	host, guest := o.host(plans), o.guest(plans, files, nil)
 	for _, p := range plans {
 		h, g := host[p.Name], guest[p.Name]
 		fmt.Printf("%s: %s\n", p.Name, strings.Join([]string{h.Trouble, g.Trouble}, " / "))

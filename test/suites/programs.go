@@ -52,6 +52,10 @@ var modules = []string{"test_os", "test_threading", "test_socket", "test_signal"
 	"test_asyncio", "test_multiprocessing_fork", "test_multiprocessing_spawn", "test_multiprocessing_forkserver", "test_concurrent_futures",
 	"test_socketserver", "test_ssl", "test_resource", "test_thread", "test_queue", "test_eintr", "test_faulthandler", "test_wait4", "test_mailbox"}
 
+// long are the suites that take longer than others, in seconds in an emulated
+// guest: thousands of tests, or a new interpreter for most of them.
+var long = map[string]int{"test_asyncio": 7200, "test_multiprocessing_spawn": 5400, "test_multiprocessing_forkserver": 5400, "test_concurrent_futures": 3600}
+
 func suites() (all []suite) {
 	out, err := exec.Command("go", append([]string{"list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}"}, patterns...)...).Output()
 	if err != nil {

@@ -45,6 +45,20 @@ func (r *results) merge(more *results) {
 	r.Seconds += more.Seconds
 }
 
+// interrupted is the trouble of a suite whose run goes on.
+const interrupted = "interrupted"
+
+// with is the comparison with what is known so far of a run in the guest.
+func (c *comparison) with(so *results) *comparison {
+	n := *c
+	n.Guest.Tests = maps.Clone(c.Guest.Tests)
+	n.Guest.merge(&results{Listed: so.Listed, Tests: maps.Clone(so.Tests), Seconds: so.Seconds, Trouble: so.Trouble})
+	if !so.ended {
+		n.Guest.Trouble = interrupted
+	}
+	return &n
+}
+
 // comparison is a suite on both targets.
 type comparison struct {
 	Suite       string

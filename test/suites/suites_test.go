@@ -50,3 +50,25 @@ func TestReasons(t *testing.T) {
 		t.Error("a pattern does not match, or matches too much")
 	}
 }
+
+// TestKept is what -more goes on with after a run that was interrupted.
+func TestKept(t *testing.T) {
+	c := &comparison{Suite: "s", Guest: results{Tests: map[string]outcome{"TestOld": {Result: plan.Pass}}}}
+	so := &results{Listed: []string{"TestOld", "TestNew"}, Tests: map[string]outcome{"TestNew": {Result: plan.Pass}}}
+	n := c.with(so)
+	if n.Guest.Trouble != interrupted || len(n.Guest.Tests) != 2 {
+		t.Errorf("%+v", n.Guest)
+	}
+	if len(c.Guest.Tests) != 1 || c.Guest.Trouble != "" || len(so.Tests) != 1 {
+		t.Errorf("changed: %+v, %+v", c.Guest, so)
+	}
+	so.ended = true
+	if n := c.with(so); n.Guest.Trouble != "" {
+		t.Errorf("ended: %q", n.Guest.Trouble)
+	}
+	fresh := (&comparison{Suite: "s"}).with(so)
+	fresh.Guest.Tests["TestMore"] = outcome{}
+	if len(so.Tests) != 1 {
+		t.Error("the tests of a run are shared with what is kept")
+	}
+}

@@ -24,13 +24,14 @@ const boots = 6
 func (o *options) host(suites []plan.Suite) map[string]*results {
 	all := results0(suites)
 	if len(suites) > 0 {
-		o.one(suites, all, func(planFile string) *exec.Cmd { return exec.Command(filepath.Join(o.dir, "inside"), planFile) })
+		o.one(suites, all, nil, func(planFile string) *exec.Cmd { return exec.Command(filepath.Join(o.dir, "inside"), planFile) })
 	}
 	return all
 }
 
-// guest runs suites in guests: in another one what remains when one dies.
-func (o *options) guest(suites []plan.Suite, files map[string]string) map[string]*results {
+// guest runs suites in guests: in another one what remains when one dies. keep is
+// called now and then with what is known, unless it is nil.
+func (o *options) guest(suites []plan.Suite, files map[string]string, keep func(map[string]*results)) map[string]*results {
 	all := results0(suites)
 	for range boots {
 		if len(suites) == 0 {
@@ -45,7 +46,7 @@ func (o *options) guest(suites []plan.Suite, files map[string]string) map[string
 		for _, f := range slices.Sorted(mapsKeys(files)) {
 			args = append(args, "-v", f+":"+files[f])
 		}
-		how := o.one(suites, all, func(planFile string) *exec.Cmd {
+		how := o.one(suites, all, keep, func(planFile string) *exec.Cmd {
 			cmd := exec.Command(o.gosv, append(args, filepath.Join(o.dir, "inside"), planFile)...)
 			if f, err := os.Create(log); err == nil {
 				cmd.Stderr = f
@@ -110,7 +111,7 @@ func remaining(suites []plan.Suite, all map[string]*results, how string) (rest [
 }
 
 // one runs suites with one start of the runner, and says how that ended if not well.
-func (o *options) one(suites []plan.Suite, all map[string]*results, command func(planFile string) *exec.Cmd) string {
+func (o *options) one(suites []plan.Suite, all map[string]*results, keep func(map[string]*results), command func(planFile string) *exec.Cmd) string {
 	b, err := json.MarshalIndent(suites, "", " ")
 	if err != nil {
 		return err.Error()
@@ -136,15 +137,19 @@ func (o *options) one(suites []plan.Suite, all map[string]*results, command func
 		return err.Error()
 	}
 	defer events.Close()
-	collect(io.TeeReader(out, events), all)
+	collect(io.TeeReader(out, events), all, keep)
 	if err := cmd.Wait(); err != nil {
 		return err.Error()
 	}
 	return ""
 }
 
+// keepEvery is how often what is known of a run is kept.
+const keepEvery = 20 * time.Second
+
 // collect reads events.
-func collect(out io.Reader, all map[string]*results) {
+func collect(out io.Reader, all map[string]*results, keep func(map[string]*results)) {
+	kept := time.Now()
 	in := bufio.NewScanner(out)
 	in.Buffer(nil, 16<<20)
 	for in.Scan() {
@@ -169,6 +174,10 @@ func collect(out io.Reader, all map[string]*results) {
 			r.Tests[e.Test] = outcome{Result: e.Result, Seconds: e.Seconds, Output: e.Output}
 			if r.running == e.Test {
 				r.running = ""
+			}
+			if keep != nil && time.Since(kept) > keepEvery {
+				keep(all)
+				kept = time.Now()
 			}
 		}
 	}
