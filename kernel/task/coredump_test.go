@@ -11,7 +11,7 @@ func TestCoreName(t *testing.T) {
 	th := NewThread(nil, nil, nil)
 	th.TID, th.Proc.PID = 12, 11
 	th.SetComm("a/b")
-	th.SetCreds(&vfs.Creds{UID: 5, GID: 6})
+	th.creds.Store(&vfs.Creds{UID: 5, GID: 6})
 	SetHostname("box")
 	for pattern, want := range map[string]string{
 		"core":                 "core",

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
 	"gosv/kernel/loader"
@@ -163,7 +164,12 @@ func newProcess(tab *Table) *Process {
 func (t *Thread) Creds() *vfs.Creds { return t.creds.Load() }
 
 // SetCreds replaces the thread's credentials.
-func (t *Thread) SetCreds(c *vfs.Creds) { t.creds.Store(c) }
+func (t *Thread) SetCreds(c *vfs.Creds) {
+	old := t.creds.Swap(c)
+	if old != nil && old.Has(unix.CAP_IPC_LOCK) != c.Has(unix.CAP_IPC_LOCK) {
+		t.Proc.applyLimits() // RLIMIT_MEMLOCK binds those without
+	}
+}
 
 // Comm is the thread's name, at most 15 bytes.
 func (t *Thread) Comm() string { return *t.comm.Load() }

@@ -192,6 +192,9 @@ static void identity(void)
 	RUN(setuid(54321); EQ("kill(-1) that reaches nobody", kill(-1, 0), 0));
 	kill(other, SIGKILL);
 	reap(other);
+	RUN(struct rlimit two = {8192, 8192}; char *m = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	    setrlimit(RLIMIT_MEMLOCK, &two); EQ("root locks more than the limit", mlock(m, 12288), 0); munlock(m, 12288);
+	    setuid(54321); FAILS("and no more after setuid", mlock(m, 12288), ENOMEM); EQ("up to the limit", mlock(m, 8192), 0));
 	// The limit counts the processes of one user, and not root's.
 	RUN(struct rlimit few = {3, 3}; setrlimit(RLIMIT_NPROC, &few); setuid(54321); int made = 0; pid_t p[8];
 	    while (made < 8) {
