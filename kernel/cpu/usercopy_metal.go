@@ -4,7 +4,7 @@ package cpu
 
 import "unsafe"
 
-var userFixups [12]uintptr // in usercopy_metal_amd64.s
+var userFixups [15]uintptr // in usercopy_metal_amd64.s
 
 // UserFixup returns where a page fault at ip continues when ip is an access to user memory, else 0.
 //

@@ -91,18 +91,21 @@ TEXT copyTail<>(SB),NOSPLIT|NOFRAME,$0
 TEXT copyTailEnd<>(SB),NOSPLIT|NOFRAME,$0
 	RET
 
-TEXT zeroTail<>(SB),NOSPLIT|NOFRAME,$0
-	MOVQ	CX, DX
-	SHRQ	$3, CX
-	JZ	bytes
+// zeroWords and zeroTail do the same with zeroes: AX is 0.
+TEXT zeroWords<>(SB),NOSPLIT|NOFRAME,$0
 words:
+	CMPQ	CX, $8
+	JB	out
 	MOVQ	AX, (DI)
 	ADDQ	$8, DI
-	SUBQ	$8, DX
-	DECQ	CX
-	JNZ	words
-bytes:
-	MOVQ	DX, CX
+	SUBQ	$8, CX
+	JMP	words
+out:
+	RET
+TEXT zeroWordsEnd<>(SB),NOSPLIT|NOFRAME,$0
+	RET
+
+TEXT zeroTail<>(SB),NOSPLIT|NOFRAME,$0
 	REP; STOSB
 	RET
 TEXT zeroTailEnd<>(SB),NOSPLIT|NOFRAME,$0
@@ -128,6 +131,7 @@ TEXT ·userZero(SB),NOSPLIT,$0-32
 	MOVQ	n+16(FP), CX
 	XORL	AX, AX
 	ENTERUSER
+	CALL	zeroWords<>(SB)
 	CALL	zeroTail<>(SB)
 	LEAVEUSER
 	MOVQ	CX, left+24(FP)
@@ -166,10 +170,6 @@ TEXT ·userAccess32(SB),NOSPLIT,$0-40
 TEXT fixReturn<>(SB),NOSPLIT|NOFRAME,$0
 	RET
 
-TEXT fixZero<>(SB),NOSPLIT|NOFRAME,$0
-	MOVQ	DX, CX			// whole words are counted in DX
-	RET
-
 // userFixups are start, end and continuation of each range.
 DATA ·userFixups+0(SB)/8, $copyWords<>(SB)
 DATA ·userFixups+8(SB)/8, $copyWordsEnd<>(SB)
@@ -177,10 +177,13 @@ DATA ·userFixups+16(SB)/8, $fixReturn<>(SB)
 DATA ·userFixups+24(SB)/8, $copyTail<>(SB)
 DATA ·userFixups+32(SB)/8, $copyTailEnd<>(SB)
 DATA ·userFixups+40(SB)/8, $fixReturn<>(SB)
-DATA ·userFixups+48(SB)/8, $zeroTail<>(SB)
-DATA ·userFixups+56(SB)/8, $zeroTailEnd<>(SB)
-DATA ·userFixups+64(SB)/8, $fixZero<>(SB)
-DATA ·userFixups+72(SB)/8, $userAccess<>(SB)
-DATA ·userFixups+80(SB)/8, $userAccessEnd<>(SB)
+DATA ·userFixups+48(SB)/8, $zeroWords<>(SB)
+DATA ·userFixups+56(SB)/8, $zeroWordsEnd<>(SB)
+DATA ·userFixups+64(SB)/8, $fixReturn<>(SB)
+DATA ·userFixups+72(SB)/8, $zeroTail<>(SB)
+DATA ·userFixups+80(SB)/8, $zeroTailEnd<>(SB)
 DATA ·userFixups+88(SB)/8, $fixReturn<>(SB)
-GLOBL ·userFixups(SB), RODATA|NOPTR, $96
+DATA ·userFixups+96(SB)/8, $userAccess<>(SB)
+DATA ·userFixups+104(SB)/8, $userAccessEnd<>(SB)
+DATA ·userFixups+112(SB)/8, $fixReturn<>(SB)
+GLOBL ·userFixups(SB), RODATA|NOPTR, $120

@@ -81,6 +81,14 @@ static void edges(void)
 	memset(edge - 15, 'e', 16);
 	EQ("read into the last bytes", pread(f, edge - 7, 8, 0), 8);
 	EQ("read over the edge", pread(f, edge - 3, 8, 0) == 4 || errno == EFAULT, 1);
+	int zero = open("/dev/zero", O_RDONLY);
+	for (int n = 1; n < 100; n += 11) {
+		memset(edge - n + 1, 'x', n);
+		int got = read(zero, edge - n + 1, n + 100);
+		OK("zeroes up to the edge", got == n && memchr(edge - n + 1, 'x', n) == NULL);
+	}
+	close(zero);
+	memset(edge - 15, 'e', 16);
 	EQ("write from the last bytes", pwrite(f, edge - 7, 8, 0), 8);
 	edge[0] = 0;
 	edge[-1] = '/';
