@@ -46,9 +46,10 @@ soak: build ## redis under mixed load for 20 minutes, and what the kernel holds 
 	@sh test/setup.sh
 	GOSV_TEST_SOAK=20m $(GO) test -count=1 -timeout 60m -v -run TestSoak ./test/net
 
-apps: build ## everything of the guest tests, with full loads (long)
+apps: build ## everything of the guest tests, with full loads (long), into docs/compatibility.md
 	@sh test/setup.sh
-	GOSV_TEST_FULL=1 $(GO) test -count=1 -timeout 120m -v ./test/apps ./test/net
+	@status=0; set -x; GOSV_TEST_FULL=1 $(GO) test -count=1 -timeout 120m -v ./test/apps ./test/net || status=$$?; \
+	$(GO) run ./test/suites -run - -o docs/compatibility.md || status=$$?; exit $$status
 
 suites: build ## the tests of Go and Python themselves, into docs/compatibility.md (an hour)
 	@sh test/setup.sh

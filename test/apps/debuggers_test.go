@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"gosv/test/target"
@@ -120,6 +121,12 @@ gdb -q -batch -nx -ex 'set debug-file-directory /none' -ex 'set debuginfod enabl
 			machine: two, flags: append(with("gdb"), flags...), normal: steady},
 		{name: "gdb-crash", argv: gdb("crash", gdbCrash), machine: two, flags: flags, normal: steady},
 	} {
-		t.Run(a.name, func(t *testing.T) { a.run(t) })
+		t.Run(a.name, func(t *testing.T) {
+			program, _, _ := strings.Cut(a.name, "-")
+			keep(t, "/usr/bin/"+program, map[string]string{"strace": "system calls of a program", "strace-f": "of a pipeline of a shell", "strace-c": "counts them",
+				"strace-p": "attaches, detaches", "gdb": "breakpoints, watchpoints, registers, threads, calls in the program", "gdb-child": "follows a child",
+				"gdb-core": "reads a core dump that the kernel wrote", "gdb-crash": "a program that crashes"}[a.name])
+			a.run(t)
+		})
 	}
 }

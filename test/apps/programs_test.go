@@ -16,15 +16,39 @@ import (
 func keep(t *testing.T, program, what string) {
 	t.Helper()
 	t.Cleanup(func() {
-		if t.Skipped() {
-			return
-		}
-		p := plan.Program{Test: t.Name(), Program: packageOf(program), What: what, Load: load("short", "full"), Passed: !t.Failed(),
-			Date: time.Now().UTC().Format(time.DateOnly)}
-		if err := p.Keep(filepath.Join(target.Root(), "build/suites/programs")); err != nil {
-			t.Error(err)
+		if !t.Skipped() {
+			keepAs(t, t.Name(), program, what, !t.Failed())
 		}
 	})
+}
+
+// keepAs does so at once, under a name.
+func keepAs(t *testing.T, name, program, what string, passed bool) {
+	t.Helper()
+	p := plan.Program{Test: name, Program: packageOf(program), What: what, Load: load("short", "full"), Passed: passed,
+		Date: time.Now().UTC().Format(time.DateOnly)}
+	if err := p.Keep(filepath.Join(target.Root(), "build/suites/programs")); err != nil {
+		t.Error(err)
+	}
+}
+
+// summary is a command as a reader needs it.
+func (a *app) summary() string {
+	var words []string
+	for i, w := range a.argv {
+		w, _, more := strings.Cut(strings.TrimSpace(w), "\n")
+		if strings.HasPrefix(w, "/") {
+			w = filepath.Base(w)
+		}
+		if r := []rune(w); len(r) > 40 || more {
+			w = string(r[:min(len(r), 40)]) + "…"
+		}
+		if i > 0 && strings.ContainsAny(w, " {[($;") {
+			w = "'" + w + "'"
+		}
+		words = append(words, w)
+	}
+	return "`" + strings.ReplaceAll(strings.Join(words, " "), "|", "\\|") + "`"
 }
 
 // packageOf is Debian's package of a file, with its version.

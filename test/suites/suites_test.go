@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"gosv/test/suites/plan"
@@ -70,5 +71,46 @@ func TestKept(t *testing.T) {
 	fresh.Guest.Tests["TestMore"] = outcome{}
 	if len(so.Tests) != 1 {
 		t.Error("the tests of a run are shared with what is kept")
+	}
+}
+
+// TestTables writes a document twice: what was not run again keeps its lines.
+func TestTables(t *testing.T) {
+	dir := t.TempDir()
+	doc := filepath.Join(dir, "doc.md")
+	before := "# Title\n<!-- programs: begin -->\nkept\n<!-- programs: end -->\n<!-- go: begin -->\nkept too\n<!-- go: end -->\n<!-- python: begin -->\n" +
+		"| module | host | guest | fail on both | why not in the guest |\n|---|---:|---:|---:|---|\n| test_os | 12 | 10 | 1 | a \\| b: because |\n" +
+		"| test_gone | 1 | 1 |  |  |\n| test_json | 4 | 4 |  |  |\n| **all** | **17** | **15** | **1** | 88.2 % |\n<!-- python: end -->\nend\n"
+	if err := os.WriteFile(doc, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := []suite{{"io", goKind, "io", ""}, {"python test_os", pythonKind, "test_os", ""}, {"python test_json", pythonKind, "test_json", ""}, {"python test_mmap", pythonKind, "test_mmap", ""}}
+	c := &comparison{Suite: "python test_json", Host: results{Tests: map[string]outcome{"a": {Result: plan.Pass}, "b": {Result: plan.Pass}}},
+		Guest: results{Tests: map[string]outcome{"a": {Result: plan.Pass}, "b": {Result: plan.Fail}}}}
+	if err := c.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeTables(doc, dir, all); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(b)
+	for _, want := range []string{"\nkept\n", "\nkept too\n", "| test_os | 12 | 10 | 1 | a \\| b: because |\n| test_json | 2 | 1 |  | b: ? |\n| **all** | **14** | **11** | **1** | 78.5 % |\n",
+		"Not run to the end yet: test_mmap.\n", "<!-- python: end -->\nend\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "test_gone") {
+		t.Error("a module that is no longer run has its line still")
+	}
+	if err := os.WriteFile(doc, []byte("# Title\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if writeTables(doc, dir, all) == nil {
+		t.Error("a document without places for the tables is written")
 	}
 }

@@ -7,76 +7,136 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"gosv/test/suites/plan"
 )
 
-// The tables stand between these lines of the document.
-const (
-	beginMark = "<!-- suites: begin (written by make suites) -->"
-	endMark   = "<!-- suites: end -->"
-)
+// A section of the document stands between these lines. One of which nothing is known here stays as it is.
+func marks(section string) (begin, end []byte) {
+	return []byte("<!-- " + section + ": begin -->\n"), []byte("<!-- " + section + ": end -->")
+}
 
 // writeTables puts the tables of what was kept in dir into a document.
 func writeTables(file, dir string, all []suite) error {
-	old, err := os.ReadFile(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(old, []byte(beginMark))
-	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no line %q, or none %q after it", file, beginMark, endMark)
+	for name, write := range map[string]func(b *strings.Builder, old string) bool{
+		"programs": func(b *strings.Builder, _ string) bool {
+			return writePrograms(b, plan.Programs(filepath.Join(dir, "programs")))
+		},
+		"go":     func(b *strings.Builder, _ string) bool { return writeGo(b, dir, all) },
+		"python": func(b *strings.Builder, old string) bool { return writePython(b, dir, all, old) },
+	} {
+		begin, end := marks(name)
+		before, rest, ok := bytes.Cut(text, begin)
+		old, after, ok2 := bytes.Cut(rest, end)
+		if !ok || !ok2 {
+			return fmt.Errorf("%s has no line %q, or none %q after it", file, begin, end)
+		}
+		var b strings.Builder
+		if write(&b, string(old)) {
+			text = slices.Concat(before, begin, []byte("\n"+b.String()+"\n"), end, after)
+		}
 	}
-	text := tables(dir, all)
-	return os.WriteFile(file, slices.Concat(before, []byte(beginMark+"\n\n"+text+"\n"+endMark), after), 0o644)
+	return os.WriteFile(file, text, 0o644)
 }
 
-func tables(dir string, all []suite) string {
-	var rows [3][]*comparison
-	var missing []string
-	for _, s := range all {
-		c, err := load(dir, s.name)
-		if err != nil || c.Guest.Tests == nil {
-			missing = append(missing, strings.TrimPrefix(s.name, "python "))
-			continue
+// known are the comparisons that were kept of some kinds of suites, and the names of the other suites.
+func known(dir string, all []suite, kinds ...kind) (rows []*comparison, missing []string) {
+	for _, k := range kinds {
+		for _, s := range all {
+			if s.kind != k {
+				continue
+			}
+			if c, err := load(dir, s.name); err == nil && c.Guest.Tests != nil {
+				rows = append(rows, c)
+			} else {
+				missing = append(missing, strings.TrimPrefix(s.name, "python "))
+			}
 		}
-		at := 0
-		switch s.kind {
-		case cgoKind:
-			at = 1
-		case pythonKind:
-			at = 2
-		}
-		rows[at] = append(rows[at], c)
 	}
-	var b strings.Builder
-	writePrograms(&b, plan.Programs(filepath.Join(dir, "programs")))
-	fmt.Fprintf(&b, "### Go's standard library\n\nThe tests of %s, `go test -c`, run with `-test.short`. ", goEnv("GOVERSION"))
+	return rows, missing
+}
+
+func writeGo(b *strings.Builder, dir string, all []suite) bool {
+	rows, missing := known(dir, all, goKind, cgoKind)
+	if len(rows) == 0 {
+		return false
+	}
+	fmt.Fprintf(b, "The tests of %s, `go test -c`, run with `-test.short` until %s. ", goEnv("GOVERSION"), today())
 	b.WriteString(`A function is a Test, an Example or a Fuzz target with its seeds. "Host" are the functions that pass on the host, "guest" those of
 them that pass in the guest. Functions that neither target runs are not counted: they skip themselves with ` + "`-test.short`" + `, for want of another
 system, or because they build programs with the go command, which is not in the image.
 
 `)
-	writeTable(&b, append(rows[0], rows[1]...), "package")
-	if len(rows[2]) > 0 {
-		fmt.Fprintf(&b, "\n### Python's own tests\n\nThe package test of %s (Debian's libpython3.11-testsuite), method by method.\n\n", pythonVersion())
-		writeTable(&b, rows[2], "module")
+	var lines, quiet []line
+	for _, c := range rows {
+		l := c.line()
+		if l.host == l.guest && l.both == 0 && c.Guest.Trouble == "" && len(rows) > 30 && strings.Contains(c.Suite, "/") {
+			quiet = append(quiet, l)
+			continue
+		}
+		lines = append(lines, l)
 	}
-	if len(missing) > 0 {
-		fmt.Fprintf(&b, "\nNot run to the end yet: %s.\n", strings.Join(missing, ", "))
+	if len(quiet) > 0 { // all alike
+		more := line{name: fmt.Sprint(len(quiet), " more")}
+		var names []string
+		for _, l := range quiet {
+			more.host, more.guest = more.host+l.host, more.guest+l.guest
+			names = append(names, l.name)
+		}
+		more.why = strings.Join(names, ", ")
+		lines = append(lines, more)
 	}
-	return b.String()
+	writeTable(b, lines, "package")
+	writeMissing(b, missing)
+	return true
 }
 
-// writePrograms writes the table of what package apps has kept.
-func writePrograms(b *strings.Builder, rows []plan.Program) {
+// writePython keeps the lines of modules that were not run again.
+func writePython(b *strings.Builder, dir string, all []suite, old string) bool {
+	rows, missing := known(dir, all, pythonKind)
 	if len(rows) == 0 {
-		return
+		return false
 	}
-	b.WriteString("### Programs\n\nWhat `go test ./test/apps` ran last: each program on the host and in the guest, their output and exit status compared. Full\n" +
-		"loads are those of `make apps`.\n\n| test | package | what it does | load | result | on |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(b, "The package test of %s (Debian's libpython3.11-testsuite), method by method, run until %s.\n\n", pythonVersion(), today())
+	before := parseLines(old)
+	var lines []line
+	for _, s := range all {
+		if s.kind != pythonKind {
+			continue
+		}
+		if i := slices.IndexFunc(rows, func(c *comparison) bool { return c.Suite == s.name }); i >= 0 {
+			lines = append(lines, rows[i].line())
+		} else if l, ok := before[s.pkg]; ok {
+			lines = append(lines, l)
+			missing = slices.DeleteFunc(missing, func(m string) bool { return m == s.pkg })
+		}
+	}
+	writeTable(b, lines, "module")
+	writeMissing(b, missing)
+	return true
+}
+
+func writeMissing(b *strings.Builder, missing []string) {
+	if len(missing) > 0 {
+		fmt.Fprintf(b, "\nNot run to the end yet: %s.\n", strings.Join(missing, ", "))
+	}
+}
+
+func today() string { return time.Now().UTC().Format(time.DateOnly) }
+
+// writePrograms writes the table of what package apps has kept.
+func writePrograms(b *strings.Builder, rows []plan.Program) bool {
+	if len(rows) == 0 {
+		return false
+	}
+	b.WriteString("| test | package | what it does | load | result | on |\n|---|---|---|---|---|---|\n")
 	for _, p := range rows {
 		result := "as on the host"
 		if !p.Passed {
@@ -84,7 +144,7 @@ func writePrograms(b *strings.Builder, rows []plan.Program) {
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", strings.TrimPrefix(p.Test, "Test"), p.Program, p.What, p.Load, result, p.Date)
 	}
-	b.WriteString("\n")
+	return true
 }
 
 func pythonVersion() string {
@@ -95,33 +155,54 @@ func pythonVersion() string {
 	return strings.TrimSpace(string(out))
 }
 
-func writeTable(b *strings.Builder, rows []*comparison, what string) {
-	if len(rows) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "| %s | host | guest | fail on both | why not in the guest |\n|---|---:|---:|---:|---|\n", what)
-	var host, guest, both int
-	var quiet []*comparison // all alike
-	for _, c := range rows {
-		h, g, f := c.count(plan.Pass, ""), c.count(plan.Pass, plan.Pass), c.count(plan.Fail, plan.Fail)
-		host, guest, both = host+h, guest+g, both+f
-		if h == g && f == 0 && c.Guest.Trouble == "" && len(rows) > 30 && strings.Contains(c.Suite, "/") {
-			quiet = append(quiet, c)
+// line is a line of a table: how many functions pass on the host, in the guest too, and fail on both.
+type line struct {
+	name              string
+	host, guest, both int
+	why               string
+}
+
+func (c *comparison) line() line {
+	return line{strings.TrimPrefix(c.Suite, "python "), c.count(plan.Pass, ""), c.count(plan.Pass, plan.Pass), c.count(plan.Fail, plan.Fail), c.why()}
+}
+
+func (l line) String() string {
+	return fmt.Sprintf("| %s | %d | %d | %s | %s |\n", l.name, l.host, l.guest, dash(l.both), l.why)
+}
+
+// parseLines reads the lines of a table that were written before, by name.
+func parseLines(table string) map[string]line {
+	all := map[string]line{}
+	for text := range strings.Lines(table) {
+		cells := strings.SplitN(strings.TrimSpace(text), "|", 6)
+		if len(cells) != 6 {
 			continue
 		}
-		fmt.Fprintf(b, "| %s | %d | %d | %s | %s |\n", strings.TrimPrefix(c.Suite, "python "), h, g, dash(f), c.why())
-	}
-	if len(quiet) > 0 {
-		n := 0
-		var names []string
-		for _, c := range quiet {
-			n += c.count(plan.Pass, "")
-			names = append(names, c.Suite)
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
 		}
-		fmt.Fprintf(b, "| %d more | %d | %d | | %s |\n", len(quiet), n, n, strings.Join(names, ", "))
+		l := line{name: cells[1], why: strings.TrimSpace(strings.TrimSuffix(cells[5], "|"))}
+		var err, err2 error
+		l.host, err = strconv.Atoi(cells[2])
+		l.guest, err2 = strconv.Atoi(cells[3])
+		if err != nil || err2 != nil {
+			continue // a head, or the sum
+		}
+		l.both, _ = strconv.Atoi(cells[4])
+		all[l.name] = l
 	}
-	tenths := 1000 * guest / max(host, 1) // rounded down: 100 % is all
-	fmt.Fprintf(b, "| **all** | **%d** | **%d** | **%d** | %d.%d %% |\n", host, guest, both, tenths/10, tenths%10)
+	return all
+}
+
+func writeTable(b *strings.Builder, lines []line, what string) {
+	fmt.Fprintf(b, "| %s | host | guest | fail on both | why not in the guest |\n|---|---:|---:|---:|---|\n", what)
+	var sum line
+	for _, l := range lines {
+		sum.host, sum.guest, sum.both = sum.host+l.host, sum.guest+l.guest, sum.both+l.both
+		b.WriteString(l.String())
+	}
+	tenths := 1000 * sum.guest / max(sum.host, 1) // rounded down: 100 % is all
+	fmt.Fprintf(b, "| **all** | **%d** | **%d** | **%d** | %d.%d %% |\n", sum.host, sum.guest, sum.both, tenths/10, tenths%10)
 }
 
 func dash(n int) string {
