@@ -90,6 +90,10 @@ var edits = []edit{
 	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\t\tv = int(e.userMSS)\n\t\t}\n", "\t\t\tv = int(e.userMSS)\n\t\t} else if state.connected() {\n\t\t\tv = e.snd.MaxPayloadSize\n\t\t}\n", 1},
 	// A queue of errors that nobody reads does not grow for ever.
 	{"pkg/tcpip/socketops.go", "\tso.errQueue.PushBack(err)\n", "\tif so.errQueue.Len() < 64 {\n\t\tso.errQueue.PushBack(err)\n\t}\n", 1},
+	// Readers are told that there is no more when the state says so, too: one on another CPU saw the end of the data and no
+	// EPOLLRDHUP, of which nobody told it again.
+	{"pkg/tcpip/transport/tcp/rcv.go", "\t\tr.closed = true\n\t\tr.ep.readyToRead(nil)\n", "\t\tr.closed = true\n", 1},
+	{"pkg/tcpip/transport/tcp/rcv.go", "\t\tcase StateFinWait2:\n\t\t\tr.ep.setEndpointState(StateTimeWait)\n\t\t}\n", "\t\tcase StateFinWait2:\n\t\t\tr.ep.setEndpointState(StateTimeWait)\n\t\t}\n\t\tr.ep.readyToRead(nil)\n", 1},
 	// A limit for TIME-WAIT: deps/timewait.go.txt.
 	{"pkg/tcpip/transport/tcp/dispatcher.go", "\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n",
 		"\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n\tenterTimeWait(ep)\n", 1},

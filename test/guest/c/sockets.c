@@ -69,6 +69,14 @@ static short ready(int fd)
 	return p.revents;
 }
 
+// shut is a thread that ends a connection's data.
+static void *shut(void *fd)
+{
+	usleep(rand() % 100);
+	shutdown(*(int *)fd, SHUT_WR);
+	return NULL;
+}
+
 static short await(int fd, short events)
 {
 	struct pollfd p = {fd, events, 0};
@@ -220,8 +228,21 @@ static void streams(int family)
 	FAILS("refused", join(c, family, port), ECONNREFUSED);
 	close(c);
 
+	int s[2], odd = 0;
+	for (int i = 0; i < 200; i++) {
+		pair(family, s);
+		pthread_create(&t, NULL, shut, &s[1]);
+		struct pollfd look = {s[0], POLLIN | POLLRDHUP, 0};
+		while (poll(&look, 1, 0) == 0)
+			;
+		odd += look.revents != (POLLIN | POLLRDHUP);
+		pthread_join(t, NULL);
+		close(s[0]);
+		close(s[1]);
+	}
+	EQ("the end of the data and the hang-up are one event", odd, 0);
+
 	// Much data, both kinds of writers.
-	int s[2];
 	pair(family, s);
 	static char big[1 << 20];
 	for (size_t i = 0; i < sizeof big; i++)
