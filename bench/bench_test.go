@@ -33,8 +33,8 @@ func (fake) name() string                      { return "fake" }
 func (fake) kernel() string                    { return "" }
 func (fake) command(machine) ([]string, error) { return nil, nil }
 
-func (fake) serve(service, int) ([]string, error) { return nil, nil }
-func (fake) hold(string, *rootfs.Tree) error      { return nil }
+func (fake) serve(service, int, wire) ([]string, error) { return nil, nil }
+func (fake) hold(string, *rootfs.Tree) error            { return nil }
 
 func TestRow(t *testing.T) {
 	all := []*results{{system: fake{}, values: map[string][]float64{"x": {3, 1, 2}}}, {system: fake{}, values: map[string][]float64{"x": {4, 4}}}}

@@ -78,7 +78,7 @@ func main() {
 	flag.StringVar(&o.out, "o", "", "document to write the tables to, docs/benchmarks.md for the repository's")
 	flag.IntVar(&o.runs, "runs", 5, "boots per figure")
 	flag.IntVar(&o.rows, "rows", 3, "runs of the micro benchmark")
-	flag.IntVar(&o.net, "net", 2, "runs of the network loads")
+	flag.IntVar(&o.net, "net", 5, "rounds of the network loads")
 	only := flag.String("only", "", "measure these steps alone: boots, memory, costs, processes, start, idle, net; what was measured before of the same kernel stays")
 	load := flag.String("load", "", "regular expression for the network loads to measure: redis, nginx, iperf3")
 	flag.StringVar(&o.cpus, "cpus", "1,2", "CPUs of the machines under network load")

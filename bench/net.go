@@ -20,29 +20,34 @@ import (
 	"gosv/host/vmm/qemu"
 )
 
-// Addresses in the network namespace of the measurement, and its tap interface.
-const (
-	netTap   = "tap0"
-	netHost  = "10.9.0.1"
-	netGuest = "10.9.0.2"
-)
+// wire is a system's tap interface in the network namespace of the measurement, with the host's address on it and the guest's.
+type wire struct{ tap, host, guest string }
+
+// wires are those of the systems, in their order.
+var wires = []wire{{"tap0", "10.9.0.1", "10.9.0.2"}, {"tap1", "10.9.1.1", "10.9.1.2"}}
 
 // service is a server that both systems run, and what is measured of it.
 type service struct {
-	name    string
-	argv    []string
-	files   map[string]string // what it reads, by path
-	port    int
-	hello   string // a text that it answers
-	measure func(r *results, s service, suffix string)
+	name  string
+	argv  []string
+	files map[string]string // what it reads, by path
+	port  int
+	hello string // a text that it answers
+	loads []load
+}
+
+// load is one figure of a service: run gives it for the service at an address.
+type load struct {
+	name string
+	run  func(s service, guest string) (float64, error)
 }
 
 var services = []service{
 	{name: "redis", argv: []string{"/usr/bin/redis-server", "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", "/tmp"},
-		port: 6379, hello: "PING\r\n", measure: measureRedis},
+		port: 6379, hello: "PING\r\n", loads: []load{redisLoad("get", 1, 12000), redisLoad("set", 1, 12000), redisLoad("get", 16, 100000), redisLoad("set", 16, 100000), {"connect", connectRate}}},
 	{name: "nginx", argv: []string{"/usr/sbin/nginx", "-c", "/etc/bench.conf"}, files: map[string]string{"/etc/bench.conf": nginxConf, "/srv/index.html": strings.Repeat("gosv benchmark page\n", 30)},
-		port: 8080, hello: "GET / HTTP/1.0\r\n\r\n", measure: measureNginx},
-	{name: "iperf3", argv: []string{"/usr/bin/iperf3", "-s"}, port: 5201, measure: measureIperf},
+		port: 8080, hello: "GET / HTTP/1.0\r\n\r\n", loads: []load{{"nginx", nginxRate}}},
+	{name: "iperf3", argv: []string{"/usr/bin/iperf3", "-s"}, port: 5201, loads: []load{{"iperf_in", iperfRate()}, {"iperf_out", iperfRate("-R")}}},
 }
 
 const nginxConf = `daemon off; master_process off; user root; pid /tmp/pid; error_log stderr error;
@@ -70,25 +75,25 @@ func (s service) tree() (*rootfs.Tree, error) {
 }
 
 // network is the device that both systems get.
-func (o options) network(cpus int) vmm.Machine {
-	return vmm.Machine{Type: "q35", Accel: o.accel, Memory: 512 << 20, CPUs: cpus, Networks: []vmm.Network{{Kind: vmm.NetworkTap, Device: netTap, MAC: "52:54:00:12:34:56"}}}
+func (o options) network(cpus int, w wire) vmm.Machine {
+	return vmm.Machine{Type: "q35", Accel: o.accel, Memory: 512 << 20, CPUs: cpus, Networks: []vmm.Network{{Kind: vmm.NetworkTap, Device: w.tap, MAC: "52:54:00:12:34:56"}}}
 }
 
-func (g *gosv) serve(s service, cpus int) ([]string, error) {
+func (g *gosv) serve(s service, cpus int, w wire) ([]string, error) {
 	tree, err := s.tree()
 	if err != nil {
 		return nil, err
 	}
-	m := g.o.network(cpus)
+	m := g.o.network(cpus, w)
 	m.Kernel, m.Image = g.file, filepath.Join(g.o.work, s.name+".img")
 	if _, err := image.WriteFile(m.Image, tree); err != nil {
 		return nil, err
 	}
-	m.CommandLine = boot.Config{Args: s.argv, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, Options: []string{"ip=eth0," + netGuest + "/24"}}.Format()
+	m.CommandLine = boot.Config{Args: s.argv, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, Options: []string{"ip=eth0," + w.guest + "/24"}}.Format()
 	return qemu.QEMU{}.Command(m)
 }
 
-func (l *linux) serve(s service, cpus int) ([]string, error) {
+func (l *linux) serve(s service, cpus int, w wire) ([]string, error) {
 	tree, err := s.tree()
 	if err != nil {
 		return nil, err
@@ -117,7 +122,7 @@ func (l *linux) serve(s service, cpus int) ([]string, error) {
 	if err := os.WriteFile(l.initrd[s.name], archive, 0o644); err != nil {
 		return nil, err
 	}
-	argv, err := l.command(machine{typ: "q35", memory: 512, program: s.name, args: append([]string{netGuest}, s.argv...)})
+	argv, err := l.command(machine{typ: "q35", memory: 512, program: s.name, args: append([]string{w.guest}, s.argv...)})
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +132,7 @@ func (l *linux) serve(s service, cpus int) ([]string, error) {
 		}
 	}
 	// The device is that of the other system, to the letter.
-	m := l.o.network(cpus)
+	m := l.o.network(cpus, w)
 	m.Kernel = l.file
 	other, err := qemu.QEMU{}.Command(m)
 	if err != nil {
@@ -187,29 +192,22 @@ func measureNet(o options, all []*results) {
 
 // runNet is this program in the namespace.
 func runNet(o options, all []*results, file string) error {
-	for _, c := range [][]string{{"link", "set", "lo", "up"}, {"tuntap", "add", "dev", netTap, "mode", "tap"}, {"addr", "add", netHost + "/24", "dev", netTap}, {"link", "set", netTap, "up"}} {
+	commands := [][]string{{"link", "set", "lo", "up"}}
+	for _, w := range wires {
+		commands = append(commands, []string{"tuntap", "add", "dev", w.tap, "mode", "tap"}, []string{"addr", "add", w.host + "/24", "dev", w.tap}, []string{"link", "set", w.tap, "up"})
+	}
+	for _, c := range commands {
 		if out, err := exec.Command("ip", c...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", strings.Join(c, " "), err, out)
 		}
 	}
-	for i := range o.net {
-		for _, cpus := range []int{1, 2} {
-			if !strings.Contains(o.cpus, strconv.Itoa(cpus)) {
-				continue
-			}
-			for _, s := range services {
-				if !o.load.MatchString(s.name) {
-					continue
-				}
-				for _, r := range all {
-					r.step = fmt.Sprintf("net%d/%s", cpus, s.name)
-					if i == 0 {
-						r.begin(r.step)
-					}
-					if err := serveAndMeasure(o, r, s, cpus); err != nil {
-						r.note("%s on %d CPUs, run %d: %v", s.name, cpus, i+1, err)
-					}
-				}
+	for _, cpus := range []int{1, 2} {
+		if !strings.Contains(o.cpus, strconv.Itoa(cpus)) {
+			continue
+		}
+		for _, s := range services {
+			if o.load.MatchString(s.name) {
+				measureService(o, all, s, cpus)
 			}
 		}
 	}
@@ -224,50 +222,81 @@ func runNet(o options, all []*results, file string) error {
 	return os.WriteFile(file, b, 0o644)
 }
 
-// serveAndMeasure boots a system with a server, measures and ends it.
-func serveAndMeasure(o options, r *results, s service, cpus int) error {
-	argv, err := r.system.serve(s, cpus)
-	if err != nil {
-		return err
+// measureService has both systems up at once, and each load on them in turn, in several rounds: what the host does beside it
+// changes from minute to minute, and is then the same for both. A machine that waits for its turn takes half a percent of a CPU.
+func measureService(o options, all []*results, s service, cpus int) {
+	type up struct {
+		*results
+		wire wire
 	}
-	end := os.Kill
+	var systems []up
+	for i, r := range all {
+		r.begin(fmt.Sprintf("net%d/%s", cpus, s.name))
+		end, err := serve(o, r, s, cpus, wires[i])
+		if err != nil {
+			r.note("%s on %d CPUs: %v", s.name, cpus, err)
+			continue
+		}
+		defer end()
+		systems = append(systems, up{r, wires[i]})
+	}
+	time.Sleep(time.Second) // what the start left to do
+	for round := range o.net {
+		for _, l := range s.loads {
+			for _, u := range systems {
+				v, err := l.run(s, u.wire.guest)
+				if err != nil {
+					u.note("%s on %d CPUs, round %d: %v", l.name, cpus, round+1, err)
+					continue
+				}
+				u.add(fmt.Sprintf("%s_%dcpu", l.name, cpus), v)
+			}
+		}
+	}
+}
+
+// serve boots a system with a server. end ends it.
+func serve(o options, r *results, s service, cpus int, w wire) (end func(), err error) {
+	argv, err := r.system.serve(s, cpus, w)
+	if err != nil {
+		return nil, err
+	}
+	sig := os.Kill
 	if _, ok := r.system.(*gosv); ok && o.plugin != "" {
 		argv = append(argv, "-plugin", o.plugin+",out="+filepath.Join(o.work, "calls-"+s.name))
-		end = syscall.SIGTERM // it writes then
+		sig = syscall.SIGTERM // it writes then
 	}
 	log, err := os.Create(filepath.Join(o.work, "net-"+r.system.name()+"-"+s.name+".log"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer log.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
 	over := make(chan struct{})
 	go func() { cmd.Wait(); close(over) }() //nolint:errcheck // it is killed
-	defer func() {
-		cmd.Process.Signal(end) //nolint:errcheck // it may have ended
+	end = func() {
+		cmd.Process.Signal(sig) //nolint:errcheck // it may have ended
 		<-over
-	}()
+	}
 	for until := time.Now().Add(bootLimit); ; time.Sleep(100 * time.Millisecond) {
 		select {
 		case <-over:
 			b, _ := os.ReadFile(log.Name())
-			return errors.New("the machine ended: " + lastLine(b))
+			return nil, errors.New("the machine ended: " + lastLine(b))
 		default:
 		}
-		if err = s.answers(); err == nil {
-			break
+		if err = s.answers(w.guest); err == nil {
+			return end, nil
 		}
 		if time.Now().After(until) {
+			end()
 			b, _ := os.ReadFile(log.Name())
-			return fmt.Errorf("no answer: %w; output: %s", err, lastLine(b))
+			return nil, fmt.Errorf("no answer: %w; output: %s", err, lastLine(b))
 		}
 	}
-	time.Sleep(time.Second) // what the start left to do
-	s.measure(r, s, fmt.Sprintf("_%dcpu", cpus))
-	return nil
 }

@@ -18,8 +18,8 @@ import (
 const loadLimit = 60 * time.Second
 
 // answers tells whether a service answers its text; without one, whether it takes connections.
-func (s service) answers() error {
-	c, err := net.DialTimeout("tcp", net.JoinHostPort(netGuest, strconv.Itoa(s.port)), time.Second)
+func (s service) answers(guest string) error {
+	c, err := net.DialTimeout("tcp", net.JoinHostPort(guest, strconv.Itoa(s.port)), time.Second)
 	if err != nil {
 		return err
 	}
@@ -54,39 +54,33 @@ func command(argv ...string) (string, error) {
 	return strings.ReplaceAll(string(out), "\r", "\n"), nil
 }
 
-var redisRate = regexp.MustCompile(`(SET|GET): ([\d.]+) requests per second`)
+var redisRate = regexp.MustCompile(`(?:SET|GET): ([\d.]+) requests per second`)
 
-func measureRedis(r *results, s service, suffix string) {
-	for _, p := range []struct {
-		pipeline int
-		n        string
-	}{{1, "40000"}, {16, "200000"}} {
-		out, err := command("redis-benchmark", "-h", netGuest, "-t", "set,get", "-c", "50", "-n", p.n, "-P", strconv.Itoa(p.pipeline), "-q")
+// redisLoad is one command in requests per second, from 50 connections.
+func redisLoad(cmd string, pipeline, n int) load {
+	return load{fmt.Sprintf("redis_%s_p%d", cmd, pipeline), func(_ service, guest string) (float64, error) {
+		out, err := command("redis-benchmark", "-h", guest, "-t", cmd, "-c", "50", "-n", strconv.Itoa(n), "-P", strconv.Itoa(pipeline), "-q")
 		if err != nil {
-			r.note("pipeline %d%s: %v", p.pipeline, suffix, err)
+			return 0, err
 		}
-		for _, m := range redisRate.FindAllStringSubmatch(out, -1) {
-			if v, err := strconv.ParseFloat(m[2], 64); err == nil {
-				r.add(fmt.Sprintf("redis_%s_p%d%s", strings.ToLower(m[1]), p.pipeline, suffix), v)
-			}
+		m := redisRate.FindAllStringSubmatch(out, -1)
+		if m == nil {
+			return 0, errors.New("redis-benchmark: " + lastLine([]byte(out)))
 		}
-	}
-	if v, err := connectRate(s, 16, 4*time.Second); err != nil {
-		r.note("connections%s: %v", suffix, err)
-	} else {
-		r.add("connect"+suffix, v)
-	}
+		return strconv.ParseFloat(m[len(m)-1][1], 64)
+	}}
 }
 
 // connectRate opens connections, asks once and closes, from several threads.
-func connectRate(s service, workers int, d time.Duration) (float64, error) {
+func connectRate(s service, guest string) (float64, error) {
+	const workers, d = 16, 3 * time.Second
 	var done sync.WaitGroup
 	var n, failed atomic.Int64
 	began := time.Now()
 	for range workers {
 		done.Go(func() {
 			for time.Since(began) < d {
-				if err := s.answers(); err != nil {
+				if err := s.answers(guest); err != nil {
 					failed.Add(1)
 				} else {
 					n.Add(1)
@@ -96,31 +90,33 @@ func connectRate(s service, workers int, d time.Duration) (float64, error) {
 	}
 	done.Wait()
 	if f := failed.Load(); f > 0 {
-		return 0, fmt.Errorf("%d of %d failed", f, n.Load()+f)
+		return 0, fmt.Errorf("%d of %d connections failed", f, n.Load()+f)
 	}
 	return float64(n.Load()) / time.Since(began).Seconds(), nil
 }
 
 var wrkRate = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
 
-func measureNginx(r *results, _ service, suffix string) {
-	out, err := command("wrk", "-t", "1", "-c", "50", "-d", "6", "--timeout", "10", "http://"+netGuest+":8080/index.html")
-	m := wrkRate.FindStringSubmatch(out)
-	if err == nil && (m == nil || strings.Contains(out, "Non-2xx") || strings.Contains(out, "Socket errors")) {
-		err = errors.New("wrk: " + strings.Join(strings.Fields(out), " "))
-	}
+func nginxRate(_ service, guest string) (float64, error) {
+	out, err := command("wrk", "-t", "1", "-c", "50", "-d", "3", "--timeout", "10", "http://"+guest+":8080/index.html")
 	if err != nil {
-		r.note("nginx%s: %v", suffix, err)
-		return
+		return 0, err
 	}
-	v, _ := strconv.ParseFloat(m[1], 64)
-	r.add("nginx"+suffix, v)
+	m := wrkRate.FindStringSubmatch(out)
+	if m == nil || strings.Contains(out, "Non-2xx") || strings.Contains(out, "Socket errors") {
+		return 0, errors.New("wrk: " + strings.Join(strings.Fields(out), " "))
+	}
+	return strconv.ParseFloat(m[1], 64)
 }
 
-func measureIperf(r *results, _ service, suffix string) {
-	for name, args := range map[string][]string{"iperf_in": nil, "iperf_out": {"-R"}} {
-		time.Sleep(time.Second) // it listens anew for each test, and resets who came in between
-		out, err := command(append([]string{"iperf3", "-c", netGuest, "-t", "4", "-J"}, args...)...)
+// iperfRate is what arrives, in Mbit/s.
+func iperfRate(args ...string) func(service, string) (float64, error) {
+	return func(_ service, guest string) (float64, error) {
+		time.Sleep(500 * time.Millisecond) // it listens anew for each test, and resets who came in between
+		out, err := command(append([]string{"iperf3", "-c", guest, "-t", "3", "-J"}, args...)...)
+		if err != nil {
+			return 0, err
+		}
 		var result struct {
 			End struct {
 				Received struct {
@@ -129,16 +125,12 @@ func measureIperf(r *results, _ service, suffix string) {
 			} `json:"end"`
 			Error string `json:"error"`
 		}
-		if err == nil {
-			err = json.Unmarshal([]byte(out), &result)
+		if err := json.Unmarshal([]byte(out), &result); err != nil {
+			return 0, err
 		}
-		if err == nil && result.Error != "" {
-			err = errors.New(result.Error)
+		if result.Error != "" {
+			return 0, errors.New(result.Error)
 		}
-		if err != nil {
-			r.note("%s%s: %v", name, suffix, err)
-			continue
-		}
-		r.add(name+suffix, result.End.Received.Rate/1e6)
+		return result.End.Received.Rate / 1e6, nil
 	}
 }

@@ -103,7 +103,7 @@ func document(o options, all []*results, when map[string]string, old string) str
 	fmt.Fprintf(&b, "# Benchmarks\n\n"+
 		"Written by `make bench`. The same program runs on gosv and as the first process of Debian's\n"+
 		"cloud kernel (%s), under the same QEMU with the same accelerator (%s), the systems in turn; one CPU, but where it says two.\n"+
-		"Figures are medians: of %d boots, %d runs of the micro benchmark, %d of each network load. Host: %s.\n",
+		"Figures are medians: of %d boots, %d runs of the micro benchmark, %d rounds of each network load. Host: %s.\n",
 		l.version, o.accel, o.runs, o.rows, o.net, host())
 	fmt.Fprintf(&b, "\nThe ratio is gosv's figure by Linux's: smaller is better, but for the network. Budgets are those of the architecture; a\n"+
 		"missed one stands under its table with by how much, and what would close it.\n")
@@ -179,7 +179,8 @@ const method = `
 - QEMU's emulation is slow at ` + "`rep stos`" + `, which Linux uses to clear pages on a CPU with erms: memory figures are taken on a CPU
   without it too, and that row has the budget.
 - Network: ` + "`bench/net.go`" + ` and ` + "`bench/netload.go`" + `. Both systems have 512 MiB, the same server binary with its libraries, and the same device
-  (` + "`virtio-net-pci`" + ` of a q35 on a tap; on a microvm Linux finds no clock that it trusts); Linux loads its driver from the kernel package. Load generator and guest share the host's CPUs.
+  (` + "`virtio-net-pci`" + ` of a q35 on a tap; on a microvm Linux finds no clock that it trusts); Linux loads its driver from the kernel package. Both machines
+  are up at once, and each load is on them in turn, round after round. Load generator and guest share the host's CPUs.
 - A part is measured with ` + "`-only costs,idle`, or `-only net -load redis -cpus 1`" + `; the other figures stay if they are of the same kernel,
   and else their sections do.
 - Emulation is not hardware: ratios between systems hold roughly, nanoseconds do not.

@@ -35,8 +35,8 @@ type system interface {
 	name() string
 	kernel() string // its file
 	command(m machine) ([]string, error)
-	serve(s service, cpus int) ([]string, error) // a machine with a server
-	hold(name string, tree *rootfs.Tree) error   // makes the tree, which has an /init, what machines run whose program has the name
+	serve(s service, cpus int, w wire) ([]string, error) // a machine with a server
+	hold(name string, tree *rootfs.Tree) error           // makes the tree, which has an /init, what machines run whose program has the name
 }
 
 // compile builds the measuring programs, static, and gives their paths.

@@ -66,11 +66,11 @@ boots a smaller kernel, in less memory, which has no IP sockets at all; with
 --profile full there is still 127.0.0.1.
 
 Standard input, output and error are the program's, each a terminal where it is
-one here; input that the program does not read is left alone. Ctrl-C goes to the
-program, while Ctrl-] three times in a second ends the machine, if standard input
-and output are the terminal. Signals that gosv gets go to the program; a second SIGINT or
-SIGTERM, or 10 seconds after the first, ends the machine. With -d the machine
-runs in the background, with its output kept for gosv logs.
+one here; input that the program does not read is left alone. Where standard
+input and output are the terminal, Ctrl-C goes to the program, and Ctrl-] three
+times in a second ends the machine. Signals that gosv gets go to the program; a
+second SIGINT or SIGTERM, or 10 seconds after the first, ends the machine. With
+-d the machine runs in the background, with its output kept for gosv logs.
 
 The status is the program's, or 128 + the signal that ended it; 124 after
 --timeout; 125 when the machine itself failed; 126 when PROGRAM cannot be run;
