@@ -33,17 +33,14 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 		return true // somebody went meanwhile
 	}
 	defer oomMu.Unlock()
-	victim := tab.leaving(asking)
-	if victim == nil {
-		var asker *Process
-		if victim, asker = tab.worst(asking); victim == nil || victim.uses(asking) {
-			return false
-		}
-		trace.Line(victim.oomLine() + "; " + asker.name() + " asked for memory")
-		victim.oomKilled.Store(true)
-		if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
-			return false
-		}
+	victim, asker := tab.worst(asking)
+	if victim == nil || victim.uses(asking) {
+		return false
+	}
+	trace.Line(victim.oomLine() + "; " + asker.name() + " asked for memory")
+	victim.oomKilled.Store(true)
+	if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
+		return false
 	}
 	// No ticker: it would bring in package time's formats and zones, 50 KiB of the kernel.
 	for end := cpu.Nanotime() + int64(oomPatience); cpu.Nanotime() < end; {
@@ -58,26 +55,6 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 		}
 	}
 	return false
-}
-
-// leaving is a process that ends already and still has memory, if it is not the one that asks: nobody else need go before that
-// is free (oom_evaluate_task in Linux waits for its victims, too).
-func (tab *Table) leaving(asking *mm.AddressSpace) *Process {
-	for _, p := range tab.Processes() {
-		if !p.exiting.Load() && !p.oomKilled.Load() {
-			continue
-		}
-		as := p.Space()
-		if as == nil {
-			continue
-		}
-		has := as != asking && as.Counters().Anon > 0
-		as.Release()
-		if has {
-			return p
-		}
-	}
-	return nil
 }
 
 // worst is the living process that killing pays most: the one with the most memory, as
