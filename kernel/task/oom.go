@@ -27,23 +27,35 @@ var oomMu sync.Mutex
 // asking, and waits for its end. It reports whether asking should try
 // again; false if the process that asks is the one to go, and when no other went.
 func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
+	asker := tab.user(asking)
 	if !oomMu.TryLock() {
-		oomMu.Lock()
-		defer oomMu.Unlock()
+		// Whoever is to go must not wait here: it is waited for.
+		for !oomMu.TryLock() {
+			if asker.goes() {
+				return false
+			}
+			time.Sleep(time.Millisecond)
+		}
+		oomMu.Unlock()
 		return true // somebody went meanwhile
 	}
 	defer oomMu.Unlock()
-	victim, asker := tab.worst(asking)
-	if victim == nil || victim.uses(asking) {
+	if asker.goes() {
 		return false
 	}
-	trace.Line(victim.oomLine() + "; " + asker.name() + " asked for memory")
-	victim.oomKilled.Store(true)
-	if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
-		return false
+	victim := tab.leaving()
+	if victim == nil {
+		if victim = tab.worst(); victim == nil || victim == asker {
+			return false
+		}
+		trace.Line(victim.oomLine() + "; " + asker.name() + " asked for memory")
+		victim.oomKilled.Store(true)
+		if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
+			return false
+		}
 	}
 	// No ticker: it would bring in package time's formats and zones, 50 KiB of the kernel.
-	for end := cpu.Nanotime() + int64(oomPatience); cpu.Nanotime() < end; {
+	for end := cpu.Nanotime() + int64(oomPatience); cpu.Nanotime() < end && !asker.goes(); {
 		time.Sleep(time.Millisecond)
 		select {
 		case <-victim.done:
@@ -57,28 +69,58 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	return false
 }
 
+// goes reports whether the process ends already or was told to, for want of memory or otherwise. Nobody does not.
+func (p *Process) goes() bool { return p != nil && (p.exiting.Load() || p.oomKilled.Load()) }
+
+// leaving is a process that goes and whose memory is not free yet: nobody else need go before it is (oom_evaluate_task in Linux
+// waits for its victims, too).
+func (tab *Table) leaving() *Process {
+	for _, p := range tab.Processes() {
+		if p.goes() && p.holdsMemory() {
+			return p
+		}
+	}
+	return nil
+}
+
+// holdsMemory reports whether a process has anonymous memory, or is giving it back: its last thread has left the list by then.
+func (p *Process) holdsMemory() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+	}
+	as := p.Space()
+	if as == nil {
+		return true
+	}
+	defer as.Release()
+	return as.Counters().Anon > 0
+}
+
+// user is the process that uses an address space, or nil.
+func (tab *Table) user(as *mm.AddressSpace) *Process {
+	for _, p := range tab.Processes() {
+		if own := p.Space(); own != nil {
+			own.Release()
+			if own == as {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
 // worst is the living process that killing pays most: the one with the most memory, as
-// /proc/PID/oom_score_adj shifts it, and the one that uses asking.
-func (tab *Table) worst(asking *mm.AddressSpace) (victim, asker *Process) {
+// /proc/PID/oom_score_adj shifts it.
+func (tab *Table) worst() (victim *Process) {
 	worst := int64(0)
 	for _, p := range tab.Processes() {
-		if p.uses(asking) {
-			asker = p
-		}
 		if score := p.badness(); score > worst {
 			victim, worst = p, score
 		}
 	}
-	return victim, asker
-}
-
-func (p *Process) uses(as *mm.AddressSpace) bool {
-	own := p.Space()
-	if own == nil {
-		return false
-	}
-	own.Release()
-	return own == as
+	return victim
 }
 
 // badness is the memory in pages that the end of the process gives back, with oom_score_adj as
