@@ -131,7 +131,7 @@ var speedups = []edit{
 	{"pkg/tcpip/stack/transport_demuxer.go", "\tqueuedProtocols map[protocolIDs]queuedTransportProtocol\n}", "\tqueuedProtocols map[protocolIDs]queuedTransportProtocol\n\n\ttcp4, tcp6 *transportEndpoints\n}", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "\t}\n\n\treturn d\n}", "\t}\n\td.tcp4 = d.protocol[protocolIDs{header.IPv4ProtocolNumber, header.TCPProtocolNumber}]\n" +
 		"\td.tcp6 = d.protocol[protocolIDs{header.IPv6ProtocolNumber, header.TCPProtocolNumber}]\n\n\treturn d\n}", 1},
-	{"pkg/tcpip/stack/transport_demuxer.go", "\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", "\t\tif mpep.transProto == header.TCPProtocolNumber {\n\t\t\tepsByNIC.remember(pkt, mpep, transEP, queuedProtocol)\n\t\t}\n\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", "\t\tepsByNIC.remember(pkt, mpep, transEP, queuedProtocol)\n\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n\tepsByNIC.flow.Store(nil)\n", 2},
 	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\taddrState.kind = Temporary\n", "\t\taddrState.kind = Temporary\n\t\tforgetFlows()\n", 1},
 	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\taddrState.kind = kind\n", "\t\taddrState.kind = kind\n\t\tforgetFlows()\n", 1},
