@@ -23,9 +23,14 @@ func (t *Thread) CallWork() uint32 { return t.callWork.Load() }
 // returns the signal with which the tracer lets the thread go on; stopped is
 // false if it has no tracer, or has been killed.
 func (t *Thread) traceStop(code int, why int32, info *linux.SigInfo, message uint64) (sig int, stopped bool) {
-	p, x := t.Proc, &t.ptrace
 	t.Ctx.Release() // the tracer reads the registers from memory
-	p.mu.Lock()
+	t.Proc.mu.Lock()
+	return t.traceStopLocked(code, why, info, message)
+}
+
+// traceStopLocked is traceStop once the context is released and p.mu is held, which it gives back.
+func (t *Thread) traceStopLocked(code int, why int32, info *linux.SigInfo, message uint64) (sig int, stopped bool) {
+	p, x := t.Proc, &t.ptrace
 	ending := t.work.Load()&workExit != 0 // PTRACE_EVENT_EXIT stops although the thread must end
 	tracer := x.tracer.Load()
 	if tracer == nil || t.killPending() || ending && code>>8 != unix.PTRACE_EVENT_EXIT {
@@ -120,24 +125,27 @@ func (t *Thread) traceSignal(info *linux.SigInfo) bool {
 // has asked for it; it returns false if nobody traces the thread.
 func (t *Thread) trapStop() bool {
 	p := t.Proc
+	t.Ctx.Release()
 	p.mu.Lock()
+	t.work.And(^uint32(workTrap))
 	if !t.traced() {
-		t.work.And(^uint32(workTrap))
 		p.mu.Unlock()
 		return false
 	}
-	stopped, sig, seized := p.signals.stopped, p.signals.stopSignal, t.ptrace.seized
-	t.work.And(^uint32(workStop | workTrap))
-	p.mu.Unlock()
+	t.work.And(^uint32(workStop))
+	// What is told holds until the stop is there: a SIGCONT in between would be told to nobody.
+	stopped, sig := p.signals.stopped, p.signals.stopSignal
 	switch {
-	case seized:
+	case t.ptrace.seized:
 		if !stopped {
 			sig = int(unix.SIGTRAP)
 		}
 		code := sig | unix.PTRACE_EVENT_STOP<<8
-		t.traceStop(code, linux.CLD_STOPPED, t.stopInfo(code), 0)
+		t.traceStopLocked(code, linux.CLD_STOPPED, t.stopInfo(code), 0)
 	case stopped:
-		t.traceStop(sig, linux.CLD_STOPPED, nil, 0)
+		t.traceStopLocked(sig, linux.CLD_STOPPED, nil, 0)
+	default:
+		p.mu.Unlock()
 	}
 	return true
 }

@@ -1051,6 +1051,43 @@ static void stranger(void)
 	}
 }
 
+static void stops(void)
+{
+	raise(SIGSTOP);
+	_exit(5);
+}
+
+// A debugger takes a stopped process over and lets it continue, as strace does: whichever stop it is told of, it hears of the end
+// of that.
+static void taking_over(void)
+{
+	int ended = 0;
+	for (int i = 0; i < 1000 && ended == i; i++) {
+		plain(stops);
+		waitpid(child, &status, WUNTRACED);
+		trace(PTRACE_SEIZE, child, 0, 0);
+		trace(PTRACE_INTERRUPT, child, 0, 0);
+		int64_t start = now_ns(CLOCK_MONOTONIC);
+		while (now_ns(CLOCK_MONOTONIC) - start < i * 100) // SIGCONT comes before the stop, at the same time, or after it
+			;
+		kill(child, SIGCONT);
+		while (now_ns(CLOCK_MONOTONIC) - start < 5000000000LL) {
+			if (waitpid(child, &status, WNOHANG | __WALL) != child)
+				continue;
+			if (!WIFSTOPPED(status))
+				break;
+			if (event() == PTRACE_EVENT_STOP)
+				trace(WSTOPSIG(status) == SIGSTOP ? PTRACE_LISTEN : CONT, child, 0, 0);
+			else
+				trace(CONT, child, 0, WSTOPSIG(status));
+		}
+		ended += WIFEXITED(status) && WEXITSTATUS(status) == 5;
+	}
+	if (ended < 1000 && kill(child, SIGKILL) == 0)
+		next(child);
+	EQ("taken over and continued", ended, 1000);
+}
+
 static void waits(void)
 {
 	tracee(nothing);
@@ -1134,6 +1171,7 @@ int main(int argc, char **argv)
 	execs();
 	seccomp();
 	stranger();
+	taking_over();
 	waits();
 	permissions();
 	done();
