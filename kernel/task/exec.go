@@ -25,7 +25,11 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 		return linux.ERESTARTNOINTR // this thread is ending
 	}
 
-	// No way back from here.
+	// No way back from here. The parent may learn that by the end of a pipe, or of vfork, and finds these changed then.
+	p.table.mu.Lock()
+	p.execed = true
+	p.exitSignal = int(unix.SIGCHLD) // the parent may know nothing of another one
+	p.table.mu.Unlock()
 	t.exitRobustList()
 	t.clearOwnTID()
 	p.deleteTimers()
@@ -47,10 +51,6 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	t.sig.alt = altStack{}
 	t.sig.pending.queue = append([]linux.SigInfo(nil), t.sig.pending.queue...)
 	p.mu.Unlock()
-	p.table.mu.Lock()
-	p.execed = true
-	p.exitSignal = int(unix.SIGCHLD) // the parent may know nothing of another one
-	p.table.mu.Unlock()
 	p.dumpable.Store(1)
 	if img.Secure {
 		p.dumpable.Store(0)
