@@ -38,6 +38,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep-symbols", false, "also write the ELF file with symbols for gdb, with ending .go.elf")
 	flag.BoolVar(&o.fullTables, "full-pclntab", false, "keep file names, lines and arguments of functions, for tracebacks")
 	flag.BoolVar(&o.lint, "lint", false, "check the machine layer's code, write nothing")
+	flag.BoolVar(&o.uninlined, "uninlined", false, "do without the profile of calls, to count them for a new one")
 	flag.StringVar(&o.pkg, "pkg", "./cmd/gosv-kernel", "the kernel's main `package`")
 	flag.StringVar(&o.profile, "profile", "full", "`full`, or minimal: without network and sockets")
 	flag.Parse()
@@ -59,6 +60,7 @@ var profiles = map[string]string{"full": "metal", "minimal": "metal,nonet"}
 type options struct {
 	out, pkg, profile      string
 	keep, lint, fullTables bool
+	uninlined              bool
 }
 
 func run(o options) error {
@@ -107,7 +109,8 @@ func run(o options) error {
 
 // callProfile says how often calls are made under network load: those that are made most are inlined, and calls by
 // interface of what they mostly lead to are. bench/callprofile makes it. Names of functions and lines in them identify
-// calls, so that an older profile serves too. The smaller kernels have no network, and stay small.
+// calls, so that an older profile serves too; one that is counted in a kernel that has a profile lacks the calls that are
+// inlined there. The smaller kernels have no network, and stay small.
 //
 //go:embed kernel.pgo
 var callProfile []byte
@@ -120,7 +123,7 @@ func link(o options, overlay, modfile, out string) error {
 		ldflags += " -s -w"
 	}
 	args := []string{"build", "-tags", profiles[o.profile], "-overlay", overlay, "-modfile", modfile, "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", out}
-	if o.profile == "full" {
+	if o.profile == "full" && !o.uninlined {
 		profile := filepath.Join(filepath.Dir(out), "kernel.pgo")
 		if err := os.WriteFile(profile, callProfile, 0o644); err != nil {
 			return err

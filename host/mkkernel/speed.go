@@ -7,6 +7,8 @@ var (
 	stackPool string
 	//go:embed deps/flow.go.txt
 	stackFlow string
+	//go:embed deps/turn.go.txt
+	stackTurn string
 )
 
 // stackMutex leaves out the functions around a mutex that note for a checker, which is not compiled in, who holds it.
@@ -126,13 +128,14 @@ var speedups = []edit{
 
 	// Connections whose packets are known to be welcome: deps/flow.go.txt.
 	{"pkg/tcpip/stack/packet_buffer.go", "\ttuple *tuple\n", "\ttuple *tuple\n\n\tflowEpoch uint32\n", 1},
+	{"pkg/tcpip/stack/transport_demuxer.go", "type transportEndpoints struct {\n", "type transportEndpoints struct {\n\tconnections *[flowSlots]atomic.Pointer[connection] // of TCP\n\n", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "type endpointsByNIC struct {\n", "type endpointsByNIC struct {\n\tflow atomic.Pointer[flow]\n\n", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "\t\"fmt\"\n", "\t\"fmt\"\n\t\"sync/atomic\"\n", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "\tqueuedProtocols map[protocolIDs]queuedTransportProtocol\n}", "\tqueuedProtocols map[protocolIDs]queuedTransportProtocol\n\n\ttcp4, tcp6 *transportEndpoints\n}", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "\t}\n\n\treturn d\n}", "\t}\n\td.tcp4 = d.protocol[protocolIDs{header.IPv4ProtocolNumber, header.TCPProtocolNumber}]\n" +
-		"\td.tcp6 = d.protocol[protocolIDs{header.IPv6ProtocolNumber, header.TCPProtocolNumber}]\n\n\treturn d\n}", 1},
+		"\td.tcp6 = d.protocol[protocolIDs{header.IPv6ProtocolNumber, header.TCPProtocolNumber}]\n\tfor _, eps := range []*transportEndpoints{d.tcp4, d.tcp6} {\n\t\tif eps != nil {\n\t\t\teps.connections = new([flowSlots]atomic.Pointer[connection])\n\t\t}\n\t}\n\n\treturn d\n}", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", "\t\tepsByNIC.remember(pkt, mpep, transEP, queuedProtocol)\n\t\tqueuedProtocol.QueuePacket(transEP, id, pkt)\n", 1},
-	{"pkg/tcpip/stack/transport_demuxer.go", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n\tepsByNIC.flow.Store(nil)\n", 2},
+	{"pkg/tcpip/stack/transport_demuxer.go", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n", "\tepsByNIC.mu.Lock()\n\tdefer epsByNIC.mu.Unlock()\n\tepsByNIC.drop()\n", 2},
 	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\taddrState.kind = Temporary\n", "\t\taddrState.kind = Temporary\n\t\tforgetFlows()\n", 1},
 	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\t\taddrState.kind = kind\n", "\t\taddrState.kind = kind\n\t\tforgetFlows()\n", 1},
 	{"pkg/tcpip/stack/addressable_endpoint_state.go", "\ta.kind = kind\n", "\ta.kind = kind\n\tforgetFlows()\n", 1},
@@ -172,6 +175,65 @@ var speedups = []edit{
 	{"pkg/tcpip/stack/neighbor_entry.go", "\tmu neighborEntryMu\n}", "\tconfirmed atomicbitops.Int64 // when the timer was set, by the NUDState's clock\n\n\tmu neighborEntryMu\n}", 1},
 	{"pkg/tcpip/stack/neighbor_entry.go", "\t\t\te.mu.timer.timer.Reset(e.nudState.ReachableTime())\n", "\t\t\tnow := int64(e.nudState.clock.NowMonotonic().Sub(tcpip.MonotonicTime{}))\n\t\t\tif now-e.confirmed.Load() < int64(time.Second) {\n\t\t\t\treturn false\n\t\t\t}\n" +
 		"\t\t\te.confirmed.Store(now)\n\t\t\te.mu.timer.timer.Reset(e.nudState.ReachableTime())\n", 1},
+
+	// The counters are 1.4 KB of pointers, which were copied twice for each segment.
+	{"pkg/tcpip/stack/stack.go", "func (s *Stack) Stats() tcpip.Stats {\n\treturn s.stats\n", "func (s *Stack) Stats() *tcpip.Stats {\n\treturn &s.stats\n", 1},
+	{"pkg/tcpip/stack/route.go", "func (r *Route) Stats() tcpip.Stats {\n", "func (r *Route) Stats() *tcpip.Stats {\n", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\tstats := e.stats.ip\n", "\tstats := &e.stats.ip\n", 5},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\tstats := e.stats.ip\n", "\tstats := &e.stats.ip\n", 11},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "stats ip.MultiCounterIPStats) bool {", "stats *ip.MultiCounterIPStats) bool {", 1},
+
+	// A segment knows whether it is in the list of those to send, which has it in a map otherwise.
+	{"pkg/tcpip/transport/tcp/snd.go", "\tset       map[*segment]struct{}\n", "", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\t\t\tset: make(map[*segment]struct{}),\n", "", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "if _, ok := wl.set[seg]; !ok {", "if !seg.listed {", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "if _, ok := wl.set[seg]; ok {", "if seg.listed {", 2},
+	{"pkg/tcpip/transport/tcp/snd.go", "\tdelete(wl.set, seg)\n", "\tseg.listed = false\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\twl.set[seg] = struct{}{}\n", "\tseg.listed = true\n", 2},
+	{"pkg/tcpip/transport/tcp/snd.go", "if _, ok := s.writeList.set[seg]; !ok {", "if !seg.listed {", 1},
+	{"pkg/tcpip/transport/tcp/segment.go", "\t// lost indicates if the segment is marked as lost by RACK.\n", "\tlisted bool // in protectedWriteList\n\n\t// lost indicates if the segment is marked as lost by RACK.\n", 1},
+
+	// The clock is asked once in a turn: deps/turn.go.txt.
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tdelack delayedAck\n", "\tdelack delayedAck\n\n\tturn, confirmed tcpip.MonotonicTime\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "func (e *Endpoint) handleSegmentsLocked() tcpip.Error {\n", "func (e *Endpoint) handleSegmentsLocked() tcpip.Error {\n\terr := e.handleSegmentsInTurns()\n\te.endTurn()\n\treturn err\n}\n\n// +checklocks:e.mu\nfunc (e *Endpoint) handleSegmentsInTurns() tcpip.Error {\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\t\tcont, err := e.handleSegmentLocked(s)\n", "\t\te.startTurn()\n\t\tcont, err := e.handleSegmentLocked(s)\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\t\te.route.ConfirmReachable()\n\t}\n\n", "\t\te.confirmReachable()\n\t}\n\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "e.keepalive.timer.enable(e.keepalive.interval)", "e.keepalive.timer.enableAt(e.now(), e.keepalive.interval)", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "e.keepalive.timer.enable(e.keepalive.idle)", "e.keepalive.timer.enableAt(e.now(), e.keepalive.idle)", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\treturn e.tsVal(e.stack.Clock().NowMonotonic())\n", "\treturn e.tsVal(e.now())\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\tif s.SndCwnd > InitialCwnd && !s.FastRecovery.Active && s.state != tcpip.RTORecovery && s.ep.stack.Clock().NowMonotonic()", "\tturn := s.writeNext != nil && s.ep.turn == (tcpip.MonotonicTime{})\n\tif turn {\n\t\ts.ep.startTurn()\n\t}\n\tif s.writeNext != nil && s.SndCwnd > InitialCwnd && !s.FastRecovery.Active && s.state != tcpip.RTORecovery && s.ep.now()", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\ts.postXmit(dataSent, true /* shouldScheduleProbe */)\n}\n", "\ts.postXmit(dataSent, true /* shouldScheduleProbe */)\n\tif turn {\n\t\ts.ep.endTurn()\n\t}\n}\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\tseg.xmitTime = s.ep.stack.Clock().NowMonotonic()\n", "\tseg.xmitTime = s.ep.now()\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\ts.LastSendTime = s.ep.stack.Clock().NowMonotonic()\n", "\ts.LastSendTime = s.ep.now()\n", 1},
+	{"pkg/tcpip/transport/tcp/rack.go", "\tnow := s.ep.stack.Clock().NowMonotonic()\n", "\tnow := s.ep.now()\n", 1},
+	{"pkg/tcpip/transport/tcp/cubic.go", "\telapsed := c.s.ep.stack.Clock().NowMonotonic().Sub(c.T)\n", "\telapsed := c.s.ep.now().Sub(c.T)\n", 1},
+	{"pkg/tcpip/transport/tcp/segment.go", "\ts.id = id\n\ts.rcvdTime = clock.NowMonotonic()\n\ts.pkt = stack.New", "\ts.id = id\n\ts.pkt = stack.New", 1},
+
+	// When all is acknowledged, no timer waits for more.
+	{"pkg/tcpip/transport/tcp/snd.go", "\t\tif s.shouldSchedulePTO() {\n\t\t\t// Schedule PTO upon", "\t\tif ack == s.SndNxt {\n\t\t\t// They are stopped below.\n\t\t} else if s.shouldSchedulePTO() {\n\t\t\t// Schedule PTO upon", 1},
+
+	// A stream's data is read, and its window moderated, at once, and without a result of 300 bytes: deps/turn.go.txt.
+	{"pkg/tcpip/transport/tcp/endpoint.go", "opts tcpip.ReadOptions) (tcpip.ReadResult, tcpip.Error) {\n\te.LockUser()\n\tdefer e.UnlockUser()\n", "opts tcpip.ReadOptions) (tcpip.ReadResult, tcpip.Error) {\n\tn, err := e.readStream(dst, opts.Peek, false)\n\treturn tcpip.ReadResult{Count: n, Total: n}, err\n}\n\nfunc (e *Endpoint) readStream(dst io.Writer, peek, moderate bool) (int, tcpip.Error) {\n\te.LockUser()\n\tdefer e.UnlockUser()\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\treturn tcpip.ReadResult{}, err\n\t}\n\n\tvar err error\n", "\t\treturn 0, err\n\t}\n\n\tvar err error\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "s.ReadTo(dst, opts.Peek)", "s.ReadTo(dst, peek)", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\tif opts.Peek {\n\t\t\ts = s.Next()\n", "\t\tif peek {\n\t\t\ts = s.Next()\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\treturn tcpip.ReadResult{}, &tcpip.ErrBadBuffer{}\n\t}\n\treturn tcpip.ReadResult{\n\t\tCount: done,\n\t\tTotal: done,\n\t}, nil\n", "\t\treturn 0, &tcpip.ErrBadBuffer{}\n\t}\n\tif moderate {\n\t\te.moderateLocked(done)\n\t}\n\treturn done, nil\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "func (e *Endpoint) ModerateRecvBuf(copied int) {\n\te.LockUser()\n\tdefer e.UnlockUser()\n\n", "func (e *Endpoint) ModerateRecvBuf(copied int) {\n\te.LockUser()\n\tdefer e.UnlockUser()\n\te.moderateLocked(copied)\n}\n\nfunc (e *Endpoint) moderateLocked(copied int) {\n", 1},
+
+	// A connection has room for the options of its next segment.
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tturn, confirmed tcpip.MonotonicTime\n", "\tturn, confirmed tcpip.MonotonicTime\n\n\toptions [maxOptionSize]byte\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\toptions := getOptions()\n\toffset := 0\n\n\t// N.B. the ordering here matches the ordering used by Linux internally\n\t// and described in the raw makeOptions", "\toptions := e.options[:]\n\toffset := 0\n\n\t// N.B. the ordering here matches the ordering used by Linux internally\n\t// and described in the raw makeOptions", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\tdefer putOptions(options)\n", "", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tsize = len(options)\n\tputOptions(options)\n", "\tsize = len(options)\n", 1},
+
+	// The size of a header is known without looking for its bytes, and addresses are numbers.
+	{"pkg/tcpip/stack/packet_buffer.go", "// Push pushes size bytes in the front of its residing", "// Size is that of the header.\nfunc (h PacketHeader) Size() int { return h.pk.headers[h.typ].length }\n\n// Push pushes size bytes in the front of its residing", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "uint32(len(pkt.NetworkHeader().Slice()))", "uint32(pkt.NetworkHeader().Size())", 1},
+	{"pkg/tcpip/network/ipv4/ipv4.go", "\tpayload := len(pkt.TransportHeader().Slice()) + pkt.Data().Size()\n", "\tpayload := pkt.TransportHeader().Size() + pkt.Data().Size()\n", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "uint32(len(pkt.NetworkHeader().Slice()))", "uint32(pkt.NetworkHeader().Size())", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "\tpayload := len(pkt.TransportHeader().Slice()) + pkt.Data().Size()\n", "\tpayload := pkt.TransportHeader().Size() + pkt.Data().Size()\n", 1},
+	{"pkg/tcpip/header/ipv4.go", "\tcopy(b[srcAddr:srcAddr+IPv4AddressSize], i.SrcAddr.AsSlice())\n", "\tif i.SrcAddr.Len() == IPv4AddressSize {\n\t\t*(*[IPv4AddressSize]byte)(b[srcAddr:]) = i.SrcAddr.As4()\n\t}\n", 1},
+	{"pkg/tcpip/header/ipv4.go", "\tcopy(b[dstAddr:dstAddr+IPv4AddressSize], i.DstAddr.AsSlice())\n", "\tif i.DstAddr.Len() == IPv4AddressSize {\n\t\t*(*[IPv4AddressSize]byte)(b[dstAddr:]) = i.DstAddr.As4()\n\t}\n", 1},
 
 	// Short functions can be inlined.
 	{"pkg/sync/rwmutex_unsafe.go", "\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\tif r+1 == 0",

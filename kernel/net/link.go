@@ -1,6 +1,7 @@
 package net
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 
@@ -112,9 +113,16 @@ func (*link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwar
 
 // AddHeader adds the Ethernet header.
 func (*link) AddHeader(pkt *stack.PacketBuffer) {
-	header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize)).Encode(&header.EthernetFields{
-		SrcAddr: pkt.EgressRoute.LocalLinkAddress, DstAddr: pkt.EgressRoute.RemoteLinkAddress, Type: pkt.NetworkProtocolNumber,
-	})
+	b := header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize))
+	src, dst := pkt.EgressRoute.LocalLinkAddress, pkt.EgressRoute.RemoteLinkAddress
+	const size = header.EthernetAddressSize
+	if len(src) == size && len(dst) == size { // copies of a known size need no call
+		copy(b[:size], dst[:size])
+		copy(b[size:2*size], src[:size])
+		binary.BigEndian.PutUint16(b[2*size:], uint16(pkt.NetworkProtocolNumber))
+		return
+	}
+	b.Encode(&header.EthernetFields{SrcAddr: src, DstAddr: dst, Type: pkt.NetworkProtocolNumber})
 }
 
 // ParseHeader finds the Ethernet header.

@@ -3,6 +3,7 @@ package inet
 import (
 	"encoding/binary"
 	"io"
+	_ "unsafe" // for linkname
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -245,18 +246,15 @@ func (s *Socket) recvStream(m *socket.Message, t *transfer) (int, error) {
 		return 0, s.recvNothing()
 	}
 	t.drop = m.Flags&unix.MSG_TRUNC != 0
-	r, err := s.endpoint().Read(t, tcpip.ReadOptions{Peek: m.Peeking()})
+	count, err := readStream(s.endpoint(), t, m.Peeking())
 	switch err.(type) {
 	case nil:
-		if !m.Peeking() {
-			s.endpoint().ModerateRecvBuf(r.Count)
-		}
 		if m.ControlMax > 0 && s.small.inq.Load() != 0 {
 			n, _ := s.endpoint().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 			m.Received = m.Received[:0] // of an earlier attempt
 			m.AddControl32(unix.SOL_TCP, unix.TCP_INQ, uint32(n))
 		}
-		return r.Count, nil
+		return count, nil
 	case *tcpip.ErrClosedForReceive:
 		return 0, nil
 	case *tcpip.ErrNotConnected:
@@ -272,6 +270,24 @@ func (s *Socket) recvStream(m *socket.Message, t *transfer) (int, error) {
 	}
 	return 0, errno(err)
 }
+
+// readStream reads from a connection of TCP; what was read makes room, and its window may grow.
+func readStream(ep tcpip.Endpoint, w io.Writer, peek bool) (int, tcpip.Error) {
+	if e, ok := ep.(*tcp.Endpoint); ok && tcpReadStream != nil {
+		return tcpReadStream(e, w, peek)
+	}
+	r, err := ep.Read(w, tcpip.ReadOptions{Peek: peek})
+	if err == nil && !peek {
+		ep.ModerateRecvBuf(r.Count)
+	}
+	return r.Count, err
+}
+
+// tcpReadStream is the TCP implementation's way to do that at once, which is in the kernel alone; see
+// host/mkkernel/deps/turn.go.txt.
+//
+//go:linkname tcpReadStream gvisor.dev/gvisor/pkg/tcpip/transport/tcp.ReadStream
+var tcpReadStream func(*tcp.Endpoint, io.Writer, bool) (int, tcpip.Error)
 
 // recvNothing is recv(2) of no bytes, which waits for data as if it were for some.
 func (s *Socket) recvNothing() error {
