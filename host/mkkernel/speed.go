@@ -203,7 +203,8 @@ var speedups = []edit{
 	{"pkg/tcpip/transport/tcp/endpoint.go", "\treturn e.tsVal(e.stack.Clock().NowMonotonic())\n", "\treturn e.tsVal(e.now())\n", 1},
 	{"pkg/tcpip/transport/tcp/snd.go", "\tif s.SndCwnd > InitialCwnd && !s.FastRecovery.Active && s.state != tcpip.RTORecovery && s.ep.stack.Clock().NowMonotonic()", "\tturn := s.writeNext != nil && s.ep.turn == (tcpip.MonotonicTime{})\n\tif turn {\n\t\ts.ep.startTurn()\n\t}\n\tif s.writeNext != nil && s.SndCwnd > InitialCwnd && !s.FastRecovery.Active && s.state != tcpip.RTORecovery && s.ep.now()", 1},
 	{"pkg/tcpip/transport/tcp/snd.go", "\ts.postXmit(dataSent, true /* shouldScheduleProbe */)\n}\n", "\ts.postXmit(dataSent, true /* shouldScheduleProbe */)\n\tif turn {\n\t\ts.ep.endTurn()\n\t}\n}\n", 1},
-	{"pkg/tcpip/transport/tcp/snd.go", "\tseg.xmitTime = s.ep.stack.Clock().NowMonotonic()\n", "\tseg.xmitTime = s.ep.now()\n", 1},
+	// When a segment went out must be right: from times that are too early follow losses that are none (RFC 8985).
+	{"pkg/tcpip/transport/tcp/snd.go", "\tseg.xmitTime = s.ep.stack.Clock().NowMonotonic()\n", "\tif s.ep.turn == (tcpip.MonotonicTime{}) {\n\t\tdefer s.ep.endTurn()\n\t}\n\ts.ep.startTurn()\n\tseg.xmitTime = s.ep.turn\n", 1},
 	{"pkg/tcpip/transport/tcp/snd.go", "\ts.LastSendTime = s.ep.stack.Clock().NowMonotonic()\n", "\ts.LastSendTime = s.ep.now()\n", 1},
 	{"pkg/tcpip/transport/tcp/rack.go", "\tnow := s.ep.stack.Clock().NowMonotonic()\n", "\tnow := s.ep.now()\n", 1},
 	{"pkg/tcpip/transport/tcp/cubic.go", "\telapsed := c.s.ep.stack.Clock().NowMonotonic().Sub(c.T)\n", "\telapsed := c.s.ep.now().Sub(c.T)\n", 1},
