@@ -41,8 +41,14 @@ type request struct {
 	kill   bool
 }
 
-// afterReport is how long a machine may go on after the kernel's last line.
-const afterReport = 2 * time.Second
+const (
+	// afterReport is how long a machine may go on after the kernel's last line.
+	afterReport = 2 * time.Second
+
+	// together is how far apart signals may be that are one request: timeout(1) sends its own to the process and then
+	// to its group, systemd to the whole control group.
+	together = 100 * time.Millisecond
+)
 
 // Times that tests shorten.
 var (
@@ -197,6 +203,7 @@ type ending struct {
 	requested map[int]bool // signals that were passed on
 	cause     error        // the tool's end, when the machine was killed
 	signal    syscall.Signal
+	since     time.Time        // of signal
 	timeout   <-chan time.Time // --timeout
 	grace     <-chan time.Time // after a signal
 	dead      <-chan time.Time // after powerOff
@@ -211,10 +218,12 @@ func (e *ending) send(sig int, group bool) {
 // terminate passes a signal on that should end the program, the first time.
 func (e *ending) terminate(s syscall.Signal) {
 	if e.signal != 0 {
-		e.kill(exitStatus(statusSignal + int(s)))
+		if time.Since(e.since) > together {
+			e.kill(exitStatus(statusSignal + int(s)))
+		}
 		return
 	}
-	e.signal = s
+	e.signal, e.since = s, time.Now()
 	e.grace = time.After(grace)
 	e.send(int(s), s == syscall.SIGINT)
 }

@@ -121,6 +121,7 @@ func fakeQEMU(mode string) {
 				report(137, "signal", "SIGKILL")
 				return
 			case r.Signal == int(syscall.SIGTERM):
+				time.Sleep(together / 2) // it finishes what it does
 				report(7)
 				return
 			case r.Signal == int(syscall.SIGINT):

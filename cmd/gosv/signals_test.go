@@ -17,17 +17,19 @@ func TestSignals(t *testing.T) {
 	for _, c := range []struct {
 		mode   string
 		sig    [2]syscall.Signal
+		pause  time.Duration // after each
 		status int
 		stderr string
 	}{
-		{"server", [2]syscall.Signal{syscall.SIGTERM, none}, 7, ""},
-		{"server", [2]syscall.Signal{syscall.SIGHUP, syscall.SIGTERM}, 7, ""},
-		{"server", [2]syscall.Signal{syscall.SIGINT, none}, 130, ""},
-		{"deaf", [2]syscall.Signal{syscall.SIGTERM, none}, 143, "gosv: ./hello did not end within 500ms of SIGTERM, killing it\n"},
-		{"hangs", [2]syscall.Signal{syscall.SIGINT, none}, 130, "gosv: ./hello did not end within 500ms of SIGINT, killing it\n"},
-		{"hangs", [2]syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, ""},
-		{"hangs", [2]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143, ""},
-		{"hangs", [2]syscall.Signal{syscall.SIGKILL, none}, -1, ""},
+		{"server", [2]syscall.Signal{syscall.SIGTERM, none}, 2 * together, 7, ""},
+		{"server", [2]syscall.Signal{syscall.SIGHUP, syscall.SIGTERM}, 2 * together, 7, ""},
+		{"server", [2]syscall.Signal{syscall.SIGINT, none}, 2 * together, 130, ""},
+		{"server", [2]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, together / 10, 7, ""}, // timeout(1)
+		{"deaf", [2]syscall.Signal{syscall.SIGTERM, none}, 2 * together, 143, "gosv: ./hello did not end within 500ms of SIGTERM, killing it\n"},
+		{"hangs", [2]syscall.Signal{syscall.SIGINT, none}, 2 * together, 130, "gosv: ./hello did not end within 500ms of SIGINT, killing it\n"},
+		{"hangs", [2]syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 2 * together, 130, ""},
+		{"hangs", [2]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 2 * together, 143, ""},
+		{"hangs", [2]syscall.Signal{syscall.SIGKILL, none}, 2 * together, -1, ""},
 	} {
 		cmd := newTool(t, c.mode).command("run", "./hello")
 		var stderr bytes.Buffer
@@ -46,7 +48,7 @@ func TestSignals(t *testing.T) {
 		for _, sig := range c.sig {
 			if sig != none {
 				cmd.Process.Signal(sig) //nolint:errcheck // Wait tells
-				time.Sleep(50 * time.Millisecond)
+				time.Sleep(c.pause)
 			}
 		}
 		rest, _ := io.ReadAll(out)
