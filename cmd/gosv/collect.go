@@ -188,8 +188,8 @@ func (o *guestOptions) request(program string, args, env []string, cwd string) (
 	return q, nil
 }
 
-// keyFormat changes when an image would be made differently from equal input.
-const keyFormat = "gosv image 2"
+// keyFormat changes when an image would be made differently from equal input and equal rootfs.Tables.
+const keyFormat = "gosv image 3"
 
 // cacheKey hashes what decides the content of a request's image, but for the
 // content of host files, which the cache itself looks after.
@@ -198,7 +198,7 @@ func cacheKey(q rootfs.Request, inside string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	parts := []string{keyFormat, inside, program, q.Program, q.Cwd, q.SearchPath, strings.Join(q.LibraryPath, ":"), q.Workdir}
+	parts := []string{keyFormat, rootfs.Tables(), inside, program, q.Program, q.Cwd, q.SearchPath, strings.Join(q.LibraryPath, ":"), q.Workdir}
 	for _, e := range q.Env {
 		if strings.HasPrefix(e, "LANG") || strings.HasPrefix(e, "LC_") {
 			parts = append(parts, e)

@@ -40,9 +40,12 @@ var dirs = []struct {
 	path string
 	perm uint32
 }{
-	{"/dev", 0o755}, {"/proc", 0o555}, {"/sys", 0o555}, {"/run", 0o755}, {"/tmp", 0o1777}, {"/etc", 0o755}, {"/root", 0o700},
+	{"/dev", 0o755}, {"/proc", 0o555}, {"/sys", 0o555}, {"/run", 0o755}, {"/run/lock", 0o1777}, {"/tmp", 0o1777}, {"/etc", 0o755}, {"/root", 0o700},
 	{"/home", 0o755}, {"/var/tmp", 0o1777}, {"/var/log", 0o755}, {"/var/lib", 0o755}, {"/mnt", 0o755},
 }
+
+// links are the symbolic links that every image has: where programs of before 2011 have their pid files and sockets.
+var links = []struct{ path, target string }{{"/var/run", "/run"}, {"/var/lock", "/run/lock"}}
 
 // locales lists the locales that an environment names, beyond those that glibc
 // has inside.

@@ -183,6 +183,7 @@ type collector struct {
 	interp string          // of the last dynamic program
 	glibc  bool            // a dynamic program of glibc is in
 	whole  []string        // directories that came whole
+	dirs   []*Entry        // directories that packages ask for
 	done   map[string]bool // recipes' paths and libraries that are in
 }
 
@@ -230,9 +231,12 @@ func (c *collector) program(p string) (elf string, err error) {
 			if r := &recipes[i]; r.applies(names, libs) {
 				libs = append(libs, c.recipe(r, cl.ELF, real)...)
 				c.runs(r)
+				c.tmpfiles(nil, r.Tmpfiles)
+				c.emptyDirs(r.Dirs)
 			}
 		}
 	}
+	c.tmpfiles(append(names, cl.ELF), nil)
 	if slices.ContainsFunc(libs, func(l string) bool { return strings.HasPrefix(filepath.Base(l), "ld-musl-") }) {
 		c.glibc = false
 	}
@@ -324,7 +328,7 @@ func (c *collector) recipe(r *recipe, as, real string) (libs []string) {
 // runs adds the programs that a recipe says are started.
 func (c *collector) runs(r *recipe) {
 	for _, name := range r.Runs {
-		c.start(name)
+		c.startFrom(name, c.q.SearchPath+":/usr/sbin:/sbin") // servers are where the $PATH of users does not reach
 	}
 }
 
@@ -492,6 +496,17 @@ func (c *collector) base() {
 	for _, d := range dirs {
 		if !given(d.path) {
 			c.tree.AddDir(d.path, d.perm)
+		}
+	}
+	for _, l := range links {
+		if !given(l.path) && c.tree.Lookup(l.path) == nil {
+			c.tree.AddSymlink(l.path, l.target)
+		}
+	}
+	for _, e := range c.dirs {
+		e.Path = c.tree.Resolve(e.Path)
+		if !given(e.Path) {
+			c.tree.put(e)
 		}
 	}
 	if c.q.Workdir != "" {

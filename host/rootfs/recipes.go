@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,11 @@ type recipe struct {
 	// Runs are programs that the program starts, found in $PATH. They come with
 	// their libraries and recipes.
 	Runs []string
+	// Dirs are directories that the program writes to. They are empty in the guest, with the owner and the permissions
+	// that they have here.
+	Dirs []string
+	// Tmpfiles are patterns for files of tmpfilesDir, beyond the one that has the program's name.
+	Tmpfiles []string
 	// Skip are patterns for the base names of directories that are left out.
 	Skip []string
 	// Beside is what to copy relative to the directory of the program as it was
@@ -66,9 +72,10 @@ var recipes = []recipe{
 		Skip:  []string{"npm", "corepack"},
 	},
 	{
-		Programs: []string{"php", "php[0-9]*", "php-cgi*"}, Libs: []string{"libphp*.so*"},
-		Paths: []string{"/etc/php", "/usr/lib/php", "/usr/share/php", "/usr/lib64/php", "/usr/share/zoneinfo/UTC"},
-		Runs:  []string{"sh"},
+		Programs: []string{"php", "php[0-9]*", "php-cgi*", "php-fpm*"}, Libs: []string{"libphp*.so*"},
+		Paths:    []string{"/etc/php", "/usr/lib/php", "/usr/share/php", "/usr/lib64/php", "/usr/share/zoneinfo/UTC"},
+		Tmpfiles: []string{"php*-fpm.conf"},
+		Runs:     []string{"sh"},
 	},
 	{
 		Programs: []string{"java", "javac", "jshell", "jar"},
@@ -122,12 +129,14 @@ var recipes = []recipe{
 		Programs: []string{"postgres", "initdb", "pg_ctl", "psql", "pgbench"},
 		Paths:    []string{"/usr/lib/postgresql/*/bin", "/usr/lib/postgresql/*/lib", "/usr/share/postgresql", "/usr/share/zoneinfo"},
 		Runs:     []string{"sh", "locale"},
+		Tmpfiles: []string{"postgresql*.conf"},
 		Skip:     []string{"bitcode", "pgxs", "man"},
 	},
 	{
 		Programs: []string{"mariadbd", "mysqld", "mariadb-install-db", "mysql_install_db"},
 		Paths:    []string{"/usr/share/mysql", "/usr/share/mariadb", "/usr/lib/mysql", "/etc/mysql"},
 		Runs:     []string{"sh", "mariadbd", "my_print_defaults", "resolveip"},
+		Tmpfiles: []string{"mariadb.conf", "mysql*.conf"},
 	},
 	{
 		Programs: []string{"gawk*"},
@@ -161,14 +170,79 @@ var recipes = []recipe{
 	},
 	{
 		Programs: []string{"nginx"},
-		Paths: []string{"/etc/nginx", "/usr/share/nginx", "/usr/lib/nginx", "/var/www/html", "/var/log/nginx", "/var/lib/nginx",
-			"/etc/ssl/openssl.cnf"},
+		Paths:    []string{"/etc/nginx", "/usr/share/nginx", "/usr/lib/nginx", "/var/www/html", "/etc/ssl/openssl.cnf"},
+		Dirs:     []string{"/var/log/nginx", "/var/lib/nginx"},
+	},
+	{
+		Programs: []string{"apachectl", "apache2ctl"}, // shell scripts that have the server's name in a variable
+		Runs:     []string{"apache2"},
+	},
+	{
+		Programs: []string{"apache2", "httpd"},
+		Paths: []string{"/etc/apache2", "/usr/lib/apache2", "/usr/share/apache2", "/etc/httpd", "/usr/lib64/httpd", "/usr/share/httpd",
+			"/var/www/html", "/etc/mime.types", "/etc/ssl/openssl.cnf"},
+		Dirs: []string{"/var/log/apache2", "/run/apache2", "/run/lock/apache2"},
+		Skip: []string{"build"},
+	},
+	{
+		Programs: []string{"lighttpd"},
+		Paths:    []string{"/etc/lighttpd", "/usr/lib/lighttpd", "/usr/share/lighttpd", "/var/www/html", "/etc/mime.types"},
+		Runs:     []string{"sh", "perl"}, // of its configuration's include_shell
+		Tmpfiles: []string{"lighttpd*.conf"},
+	},
+	{
+		Programs: []string{"squid"},
+		Paths:    []string{"/etc/squid", "/usr/share/squid", "/usr/share/squid-langpack", "/usr/lib/squid", "/usr/lib64/squid", "/etc/mime.types"},
+		Dirs:     []string{"/var/log/squid", "/var/spool/squid"},
+	},
+	{
+		// A configuration is compiled to a shared object at each start.
+		Programs: []string{"varnishd"},
+		Paths:    []string{"/etc/varnish", "/usr/share/varnish", multiarch + "/varnish", "/usr/lib64/varnish"},
+		Dirs:     []string{"/var/lib/varnish"},
+		Runs:     []string{"sh", "rm", "gcc", "x86_64-linux-gnu-gcc"},
+	},
+	{
+		Programs: []string{"named"},
+		Paths:    []string{"/etc/bind", multiarch + "/bind", "/usr/lib64/bind", "/usr/share/dns"},
+		Dirs:     []string{"/var/cache/bind", "/var/lib/bind"},
+	},
+	{
+		Programs: []string{"unbound"},
+		Paths:    []string{"/etc/unbound", "/usr/share/dns", "/var/lib/unbound/root.key"},
+		Dirs:     []string{"/var/lib/unbound"},
+	},
+	{
+		Programs: []string{"haproxy"},
+		Paths:    []string{"/etc/haproxy"},
+		Dirs:     []string{"/var/lib/haproxy"},
+	},
+	{
+		Programs: []string{"mosquitto"},
+		Paths:    []string{"/etc/mosquitto"},
+		Dirs:     []string{"/var/lib/mosquitto", "/var/log/mosquitto", "/run/mosquitto"},
+	},
+	{
+		Programs: []string{"prometheus"},
+		Paths:    []string{"/etc/prometheus", "/usr/share/prometheus"},
+		Dirs:     []string{"/var/lib/prometheus"},
+	},
+	{
+		Programs: []string{"uwsgi", "uwsgi-core"},
+		Paths:    []string{"/usr/lib/uwsgi"},
+	},
+	{
+		Programs: []string{"redis-server", "redis-check-rdb", "valkey-server"},
+		Dirs:     []string{"/var/lib/redis", "/var/log/redis", "/run/redis"},
 	},
 	{
 		Programs: []string{"vim*"},
 		Paths:    []string{"/usr/share/vim", "/etc/vim"},
 	},
 }
+
+// Tables is a text of the tables that decide what comes into an image: another release of this tool may have others.
+func Tables() string { return fmt.Sprint(recipes, hostFiles, glibcFiles, glibcLibs, made, dirs, links) }
 
 func matchAny(patterns []string, name string) bool {
 	for _, p := range patterns {

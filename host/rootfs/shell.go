@@ -241,12 +241,14 @@ func (c *collector) started(s *shellScript, args []string) {
 }
 
 // start adds a program that another one starts, if this machine has it.
-func (c *collector) start(name string) {
+func (c *collector) start(name string) { c.startFrom(name, c.q.SearchPath) }
+
+func (c *collector) startFrom(name, searchPath string) {
 	if c.done["run "+name] {
 		return
 	}
 	c.done["run "+name] = true
-	p, err := FindProgram(name, c.q.Cwd, c.q.SearchPath)
+	p, err := FindProgram(name, c.q.Cwd, searchPath)
 	if err == nil {
 		_, err = c.program(p)
 	}
