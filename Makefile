@@ -39,7 +39,7 @@ guest: build ## programs in the guest: conformance, boots, Debian's programs and
 	$(GO) test -count=1 -timeout 20m ./test/...
 
 net: build ## only the servers in the guest, with real clients and on a bad wire (minutes)
-	@sh test/setup.sh
+	@sh test/setup.sh $(if $(GOSV_TEST_FULL),full)
 	$(GO) test -count=1 -timeout 40m -v ./test/net
 
 soak: build ## redis under mixed load for 20 minutes, and what the kernel holds meanwhile
@@ -47,7 +47,7 @@ soak: build ## redis under mixed load for 20 minutes, and what the kernel holds 
 	GOSV_TEST_SOAK=20m $(GO) test -count=1 -timeout 60m -v -run TestSoak ./test/net
 
 apps: build ## everything of the guest tests, with full loads (long), into docs/compatibility.md
-	@sh test/setup.sh
+	@sh test/setup.sh full
 	@status=0; set -x; GOSV_TEST_FULL=1 $(GO) test -count=1 -timeout 120m -v ./test/apps ./test/net || status=$$?; \
 	$(GO) run ./test/suites -run - -o docs/compatibility.md || status=$$?; exit $$status
 

@@ -2,6 +2,7 @@
 # Installs what the tests need beside Go: an emulator, compilers for the guest
 # programs, and the Debian programs that the application tests run. Quick and
 # without effect when everything is there. When not root it says the command.
+# "sh test/setup.sh full" installs what only the tests with full loads need, too.
 set -eu
 
 # package, and a file that shows that it is installed
@@ -61,6 +62,22 @@ mono-mcs            /usr/bin/mcs
 libunwind8          /usr/lib/x86_64-linux-gnu/libunwind.so.8
 postgresql-15       /usr/lib/postgresql/15/bin/postgres
 '
+[ "${1:-}" != full ] || wanted="$wanted
+apache2             /usr/sbin/apachectl
+bind9               /usr/sbin/named
+etcd-server         /usr/bin/etcd
+gunicorn            /usr/bin/gunicorn
+mariadb-server      /usr/sbin/mariadbd
+mosquitto           /usr/sbin/mosquitto
+mosquitto-clients   /usr/bin/mosquitto_pub
+nats-server         /usr/sbin/nats-server
+openssh-client      /usr/bin/ssh
+openssh-server      /usr/sbin/sshd
+php-fpm             /usr/sbin/php-fpm8.2
+prometheus          /usr/bin/prometheus
+squid               /usr/sbin/squid
+varnish             /usr/sbin/varnishd
+"
 
 [ "$(uname -m)" = x86_64 ] || { echo "test/setup.sh: the guest tests need an x86-64 machine" >&2; exit 1; }
 

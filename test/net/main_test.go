@@ -114,10 +114,11 @@ func installed(t testing.TB, paths ...string) {
 	t.Helper()
 	for _, p := range paths {
 		if _, err := os.Stat(p); err != nil {
+			setup := "sh test/setup.sh" + load("", " full")
 			if os.Getenv("GOSV_TEST") == "must" || os.Getenv("CI") != "" {
-				t.Fatalf("%s is missing: sh test/setup.sh", p)
+				t.Fatalf("%s is missing: %s", p, setup)
 			}
-			t.Skipf("no %s here: sh test/setup.sh installs it", p)
+			t.Skipf("no %s here: %s installs it", p, setup)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func writeGo(b *strings.Builder, dir string, all []suite) bool {
 	if len(rows) == 0 {
 		return false
 	}
-	fmt.Fprintf(b, "The tests of %s, `go test -c`, run with `-test.short` until %s. ", goEnv("GOVERSION"), today())
+	fmt.Fprintf(b, "The tests of %s, `go test -c`, run with `-test.short`, the last of them on %s. ", goEnv("GOVERSION"), lastRun(dir, rows))
 	b.WriteString(`A function is a Test, an Example or a Fuzz target with its seeds. "Host" are the functions that pass on the host, "guest" those of
 them that pass in the guest. Functions that neither target runs are not counted: they skip themselves with ` + "`-test.short`" + `, for want of another
 system, or because they build programs with the go command, which is not in the image.
@@ -104,7 +104,7 @@ func writePython(b *strings.Builder, dir string, all []suite, old string) bool {
 	if len(rows) == 0 {
 		return false
 	}
-	fmt.Fprintf(b, "The package test of %s (Debian's libpython3.11-testsuite), method by method, run until %s.\n\n", pythonVersion(), today())
+	fmt.Fprintf(b, "The package test of %s (Debian's libpython3.11-testsuite), method by method, the last of them on %s.\n\n", pythonVersion(), lastRun(dir, rows))
 	before := parseLines(old)
 	var lines []line
 	for _, s := range all {
@@ -129,7 +129,16 @@ func writeMissing(b *strings.Builder, missing []string) {
 	}
 }
 
-func today() string { return time.Now().UTC().Format(time.DateOnly) }
+// lastRun is the day of the newest of some comparisons.
+func lastRun(dir string, rows []*comparison) string {
+	var last time.Time
+	for _, c := range rows {
+		if st, err := os.Stat(resultFile(dir, c.Suite)); err == nil && st.ModTime().After(last) {
+			last = st.ModTime()
+		}
+	}
+	return last.UTC().Format(time.DateOnly)
+}
 
 // writePrograms writes the table of what package apps has kept.
 func writePrograms(b *strings.Builder, rows []plan.Program) bool {
