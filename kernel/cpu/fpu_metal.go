@@ -50,6 +50,16 @@ func fpSave(c *CPU) {
 	atomic.StoreUint64(&x.fpCPU, 0)
 }
 
+// ReleaseFPU writes the state that c's registers have back to memory if another CPU could need it. Its thread may run there
+// next, and would have to wait for c, which may sleep. Interrupts are off.
+//
+//go:nosplit
+func ReleaseFPU(c *CPU) {
+	if nCPU > 1 {
+		fpSave(c)
+	}
+}
+
 // fpFetch waits until the state of x is in memory. Interrupts are off.
 //
 //go:nosplit

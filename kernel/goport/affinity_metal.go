@@ -33,9 +33,9 @@ func setAffinity(c *cpu.CPU, t *thread, mask uint64) {
 	if t.mayRun(c.Index) {
 		return
 	}
-	lock(&sched.lock)
+	lockSched()
 	ready(t)
-	unlock(&sched.lock)
+	unlockSched()
 	schedule(c)
 }
 
@@ -72,7 +72,7 @@ func readyPinned(t *thread, self *cpu.CPU) {
 	}
 	q.enqueue(t)
 	if index != self.Index {
-		cpu.SendIPI(cpu.ByIndex(index)) // a busy one starts a time slice then
+		sched.kicks |= 1 << index // a busy one starts a time slice then
 		return
 	}
 	now := cpu.Nanotime()

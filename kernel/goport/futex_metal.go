@@ -26,9 +26,9 @@ func futex(c *cpu.CPU, t *thread, r *cpu.Regs) {
 	case 0: // FUTEX_WAIT
 		_ = atomic.LoadUint32((*uint32)(unsafe.Pointer(addr))) // page it in before locking
 		at := deadline(uintptr(r.R10))
-		lock(&sched.lock)
+		lockSched()
 		if atomic.LoadUint32((*uint32)(unsafe.Pointer(addr))) != uint32(r.DX) {
-			unlock(&sched.lock)
+			unlockSched()
 			r.AX = eagain
 			return
 		}
@@ -44,12 +44,12 @@ func futex(c *cpu.CPU, t *thread, r *cpu.Regs) {
 		if at != 0 {
 			noteSleep(t, addr, at, cpu.Nanotime())
 		}
-		unlock(&sched.lock)
+		unlockSched()
 		schedule(c)
 	case 1: // FUTEX_WAKE
-		lock(&sched.lock)
+		lockSched()
 		r.AX = futexWake(addr, uint64(uint32(r.DX)))
-		unlock(&sched.lock)
+		unlockSched()
 	default:
 		r.AX = enosys
 	}

@@ -191,14 +191,14 @@ func TimerInterrupt() *Interrupt {
 // SetTimer raises TimerInterrupt once at the time at, on cpu.Nanotime's clock; 0 cancels.
 func SetTimer(at int64) {
 	f := cpu.InterruptSave()
-	lock(&sched.lock)
+	lockSched()
 	timer.at = at
 	if at != 0 {
 		c := cpu.This()
 		timer.owner = c.Index
 		mine(c).arm(cpu.Nanotime())
 	}
-	unlock(&sched.lock)
+	unlockSched()
 	cpu.InterruptRestore(f)
 }
 

@@ -85,13 +85,13 @@ func epollWait(c *cpu.CPU, t *thread, r *cpu.Regs) {
 	if ms > 0 {
 		at = cpu.Nanotime() + int64(ms)*1e6
 	}
-	lock(&sched.lock)
+	lockSched()
 	if collect(r) || ms == 0 || pollWaiter != 0 {
-		unlock(&sched.lock)
+		unlockSched()
 		return
 	}
 	pollWaiter = t.num()
 	t.block(at)
-	unlock(&sched.lock)
+	unlockSched()
 	schedule(c)
 }

@@ -44,7 +44,7 @@ func noteSleep(t *thread, addr uintptr, at, now int64) {
 	sysmon = t.num()
 	for i := uint32(0); i < uint32(cpu.NumCPU()); i++ {
 		if c := cpu.ByIndex(i); c != cpu.This() && sched.cpus[i&(cpu.MaxCPUs-1)].idle == 0 {
-			cpu.SendIPI(c) // arms its slice
+			sched.kicks |= 1 << i // arms its slice
 		}
 	}
 }

@@ -16,7 +16,8 @@ var sched struct {
 	lock uint32
 	cpus [cpu.MaxCPUs]cpuSched
 
-	idle uint32 // number of idle CPUs, for a look without the lock
+	idle  uint32 // number of idle CPUs, for a look without the lock
+	kicks uint32 // CPUs to be interrupted when the lock is given back
 }
 
 type cpuSched struct {
@@ -24,23 +25,57 @@ type cpuSched struct {
 	times      uint32 // threads that block with a deadline, the next one first
 	idle       uint32
 	armed      int64 // when the timer will fire, 0 if it will not
+	setting    int64 // the same, if the timer is to be set when the lock is given back
+	settingNow int64 // the time when that was found
 	sliceEnd   int64 // when the running thread has to give way, if others wait
 }
 
 const slice = 10e6 // ns
+
+// spins is how often a lock is looked at before the CPU pauses: under QEMU's emulation that leaves the loop of the virtual
+// CPU for a lock which the one that is waited for may need, too.
+const spins = 32
 
 // lock spins with interrupts off, and answers other CPUs meanwhile.
 //
 //go:nosplit
 func lock(l *uint32) {
 	for !atomic.CompareAndSwapUint32(l, 0, 1) {
-		cpu.PollIPI()
-		cpu.Pause()
+		for i := 0; i < spins && atomic.LoadUint32(l) != 0; i++ {
+		}
+		if atomic.LoadUint32(l) != 0 {
+			cpu.PollIPI()
+			cpu.Pause()
+		}
 	}
 }
 
 //go:nosplit
 func unlock(l *uint32) { atomic.StoreUint32(l, 0) }
+
+//go:nosplit
+func lockSched() { lock(&sched.lock) }
+
+// unlockSched gives sched.lock back, and then does what leaves the machine for the hypervisor: the CPUs that were woken
+// meanwhile would wait for the lock that long, or, if the host runs one of them in place of this one, for a time slice of the
+// host's.
+//
+//go:nosplit
+func unlockSched() {
+	kicks := sched.kicks
+	sched.kicks = 0
+	unlock(&sched.lock)
+	for i := uint32(0); kicks != 0; i, kicks = i+1, kicks>>1 {
+		if kicks&1 != 0 {
+			cpu.SendIPI(cpu.ByIndex(i))
+		}
+	}
+	if q := mine(cpu.This()); q.setting != 0 {
+		at := q.setting
+		q.setting = 0
+		cpu.SetTimer(at, q.settingNow)
+	}
+}
 
 //go:nosplit
 func mine(c *cpu.CPU) *cpuSched { return &sched.cpus[c.Index&(cpu.MaxCPUs-1)] }
@@ -116,7 +151,7 @@ func ready(t *thread) {
 		sched.idle--
 		q.enqueue(t)
 		if uint32(target) != self.Index {
-			cpu.SendIPI(cpu.ByIndex(uint32(target)))
+			sched.kicks |= 1 << uint(target)
 		}
 		return
 	}
@@ -187,7 +222,7 @@ func (q *cpuSched) expire(now int64) {
 	}
 }
 
-// arm sets this CPU's timer for what comes next. A timer that fires too early is left alone: the interrupt is cheaper
+// arm has this CPU's timer set for what comes next. A timer that fires too early is left alone: the interrupt is cheaper
 // than the reprogramming. sched.lock is held.
 //
 //go:nosplit
@@ -205,8 +240,18 @@ func (q *cpuSched) arm(now int64) {
 	if next == 0 || q.armed > now && q.armed <= next {
 		return
 	}
-	q.armed = next
-	cpu.SetTimer(next, now)
+	q.armed, q.setting, q.settingNow = next, next, now
+}
+
+// rewatch answers an interrupt of another CPU, which may have put a thread into this one's run queue.
+//
+//go:nosplit
+func rewatch(c *cpu.CPU) {
+	lockSched()
+	now := cpu.Nanotime()
+	mine(c).watch(now)
+	mine(c).arm(now)
+	unlockSched()
 }
 
 // block marks the current thread as waiting, with a deadline if at is not 0. sched.lock is held.
@@ -225,8 +270,9 @@ func (t *thread) block(at int64) {
 //go:nosplit
 func schedule(c *cpu.CPU) {
 	q := mine(c)
+	before := c.Cur
 	for {
-		lock(&sched.lock)
+		lockSched()
 		now := cpu.Nanotime()
 		q.expire(now)
 		if atomic.LoadUint32(&cpu.IRQPending) != 0 {
@@ -247,8 +293,11 @@ func schedule(c *cpu.CPU) {
 			q.sliceEnd = 0
 			q.watch(now)
 			q.arm(now)
-			unlock(&sched.lock)
+			unlockSched()
 			cpu.LeaveIdle(c)
+			if t.addr() != before {
+				cpu.ReleaseFPU(c)
+			}
 			Stats.Switches++
 			return
 		}
@@ -257,7 +306,8 @@ func schedule(c *cpu.CPU) {
 		c.Cur = 0
 		q.arm(now)
 		cpu.EnterIdle(c)
-		unlock(&sched.lock)
+		unlockSched()
+		cpu.ReleaseFPU(c)
 		Stats.Halts++
 		cpu.HaltOnce()
 	}
@@ -285,11 +335,11 @@ func yield(c *cpu.CPU) {
 	if atomic.LoadUint32(&q.head) == 0 {
 		return
 	}
-	lock(&sched.lock)
+	lockSched()
 	t := current(c)
 	t.state = threadReady
 	q.enqueue(t)
-	unlock(&sched.lock)
+	unlockSched()
 	schedule(c)
 }
 
@@ -300,7 +350,7 @@ func yield(c *cpu.CPU) {
 func tick(c *cpu.CPU, f *cpu.Regs) bool {
 	Stats.Ticks++
 	q := mine(c)
-	lock(&sched.lock)
+	lockSched()
 	q.armed = 0
 	now := cpu.Nanotime()
 	before := q.tail
@@ -318,7 +368,7 @@ func tick(c *cpu.CPU, f *cpu.Regs) bool {
 	over := q.head != 0 && (q.tail != before || end)
 	q.watch(now)
 	q.arm(now)
-	unlock(&sched.lock)
+	unlockSched()
 	return over
 }
 

@@ -50,9 +50,9 @@ func syscallMain() {
 		}
 	case 35: // nanosleep
 		at := monitorSleep(deadline(uintptr(r.DI)))
-		lock(&sched.lock)
+		lockSched()
 		t.block(at)
-		unlock(&sched.lock)
+		unlockSched()
 		schedule(c)
 	case 24: // sched_yield
 		yield(c)
@@ -118,11 +118,11 @@ func syscallMain() {
 
 //go:nosplit
 func exitThread(c *cpu.CPU, t *thread) {
-	lock(&sched.lock)
+	lockSched()
 	t.state = threadFree
 	t.runNext = freeThreads
 	freeThreads = t.num()
-	unlock(&sched.lock)
+	unlockSched()
 	schedule(c)
 }
 
@@ -130,9 +130,9 @@ func exitThread(c *cpu.CPU, t *thread) {
 func write(r *cpu.Regs) {
 	switch r.DI {
 	case fdEvent:
-		lock(&sched.lock)
+		lockSched()
 		post(eventSlot)
-		unlock(&sched.lock)
+		unlockSched()
 		r.AX = 8
 	case 1, 2:
 		// Page in the buffer before a lock is taken.

@@ -88,9 +88,9 @@ func addThreads() bool {
 //
 //go:nosplit
 func newThread(parent *thread, stack, tls uint64) uint64 {
-	lock(&sched.lock)
+	lockSched()
 	if freeThreads == 0 && !addThreads() {
-		unlock(&sched.lock)
+		unlockSched()
 		return eagain
 	}
 	t := ref(freeThreads)
@@ -107,6 +107,6 @@ func newThread(parent *thread, stack, tls uint64) uint64 {
 	t.futex, t.deadline, t.allowed = 0, 0, 0
 	t.cpu = parent.cpu
 	ready(t)
-	unlock(&sched.lock)
+	unlockSched()
 	return uint64(t.num())
 }

@@ -66,18 +66,16 @@ func interruptKernel(c *cpu.CPU, f *cpu.Regs, fp uintptr) uint64 {
 		Stats.IPIs++
 		cpu.EOI()
 		cpu.PollIPI()
-		lock(&sched.lock)
-		now := cpu.Nanotime()
-		mine(c).watch(now)
-		mine(c).arm(now)
-		unlock(&sched.lock)
+		if c.Cur != 0 { // an idle CPU is about to look for itself
+			rewatch(c)
+		}
 	default:
 		deviceIRQ(c, f.Vec)
 	}
 	if cpu.IRQPending != 0 {
-		lock(&sched.lock)
+		lockSched()
 		post(irqSlot)
-		unlock(&sched.lock)
+		unlockSched()
 	}
 	if c.Cur == 0 || f.Flags&cpu.FlagIF == 0 {
 		return 0
@@ -110,11 +108,7 @@ func trapUser(x *cpu.Context) {
 		Stats.IPIs++
 		cpu.EOI()
 		cpu.PollIPI()
-		lock(&sched.lock)
-		now := cpu.Nanotime()
-		mine(c).watch(now)
-		mine(c).arm(now)
-		unlock(&sched.lock)
+		rewatch(c)
 	case v > cpu.VecIPI:
 		deviceIRQ(c, v)
 	}
