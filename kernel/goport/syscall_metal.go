@@ -50,6 +50,9 @@ func syscallMain() {
 		}
 	case 35: // nanosleep
 		at := monitorSleep(deadline(uintptr(r.DI)))
+		if shortSleep(c, at) {
+			break
+		}
 		lockSched()
 		t.block(at)
 		unlockSched()
