@@ -64,7 +64,7 @@ func ReleaseFPU(c *CPU) {
 //
 //go:nosplit
 func fpFetch(c *CPU, x *Context) {
-	for first := true; ; first = false {
+	for i := 0; ; i++ {
 		n := atomic.LoadUint64(&x.fpCPU)
 		switch {
 		case n == 0:
@@ -72,13 +72,12 @@ func fpFetch(c *CPU, x *Context) {
 		case n == uint64(c.Index)+1:
 			fpSave(c)
 			return // and no Pause: under QEMU that leaves the emulation loop
-		case first:
+		case i == 0:
 			o := &cpus[n-1]
 			atomic.StoreUint32(&o.fpFlush, 1)
 			SendIPI(o)
 		}
-		PollIPI()
-		Pause()
+		await(i)
 	}
 }
 

@@ -46,6 +46,17 @@ func PollIPI() {
 	}
 }
 
+// await is what a CPU does between the looks at what another one is to do. It pauses in some of them only: under QEMU's emulation
+// a PAUSE leaves the loop of the virtual CPU, for a lock which the other one needs to take its interrupt.
+//
+//go:nosplit
+func await(n int) {
+	PollIPI()
+	if n%32 == 31 {
+		Pause()
+	}
+}
+
 //go:nosplit
 func flushLocal(c *CPU) {
 	r := &flushReq
@@ -92,9 +103,8 @@ func shootdown(root, va, n uint64, drop bool) {
 	f := InterruptSave()
 	self := This()
 	if nCPU > 1 {
-		for !atomic.CompareAndSwapUint32(&flushLock, 0, 1) {
-			PollIPI()
-			Pause()
+		for i := 0; !atomic.CompareAndSwapUint32(&flushLock, 0, 1); i++ {
+			await(i)
 		}
 	}
 	flushReq.root, flushReq.va, flushReq.n, flushReq.drop = root, va, n, drop
@@ -112,9 +122,9 @@ func shootdown(root, va, n uint64, drop bool) {
 			SendIPI(c)
 		}
 		for i := uint32(0); i < nCPU; i++ {
-			for c := &cpus[i]; c != self && atomic.LoadUint32(&c.flush) != 0; {
-				PollIPI()
-				Pause()
+			c := &cpus[i]
+			for n := 0; c != self && atomic.LoadUint32(&c.flush) != 0; n++ {
+				await(n)
 			}
 		}
 		atomic.StoreUint32(&flushLock, 0)
