@@ -50,6 +50,12 @@ func TestRow(t *testing.T) {
 	if row != "| T | 1/s | 2 | 4 | 0.50 | at least 1.5 x | missed |\n" || !strings.Contains(missed, "67 % under. What would close it: work.") {
 		t.Errorf("%q %q", row, missed)
 	}
+	// Of rounds 1, 2 and 3 the host was slow in the second, for both systems.
+	rounds := []*results{{system: fake{}, values: map[string][]float64{"x": {6, 2, 9}}}, {system: fake{}, values: map[string][]float64{"x": {4, 1, 5}}}}
+	row, missed = figure{name: "x", title: "T", unit: "1/s", times: 1.7, rounds: true}.row(rounds)
+	if row != "| T | 1/s | 6 | 4 | 1.80 (1.50–2.00) | at least 1.7 x | met |\n" || missed != "" {
+		t.Errorf("%q %q", row, missed)
+	}
 	row, _ = figure{name: "y", title: "T", unit: "ns", most: 2}.row(all)
 	if row != "| T | ns | – | – | – | 2 ns |  |\n" {
 		t.Errorf("%q", row)

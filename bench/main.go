@@ -66,10 +66,13 @@ func (r *results) median(name string) (v float64, ok bool) {
 	if len(all) == 0 {
 		return 0, false
 	}
-	if n := len(all); n%2 == 0 {
-		return (all[n/2-1] + all[n/2]) / 2, true
-	}
-	return all[len(all)/2], true
+	return middle(all), true
+}
+
+// middle is the median of sorted figures, of which there is one at least.
+func middle(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 func main() {
@@ -78,7 +81,7 @@ func main() {
 	flag.StringVar(&o.out, "o", "", "document to write the tables to, docs/benchmarks.md for the repository's")
 	flag.IntVar(&o.runs, "runs", 5, "boots per figure")
 	flag.IntVar(&o.rows, "rows", 3, "runs of the micro benchmark")
-	flag.IntVar(&o.net, "net", 5, "rounds of the network loads")
+	flag.IntVar(&o.net, "net", 9, "rounds of the network loads")
 	only := flag.String("only", "", "measure these steps alone: boots, memory, costs, processes, start, idle, net; what was measured before of the same kernel stays")
 	load := flag.String("load", "", "regular expression for the network loads to measure: redis, nginx, iperf3")
 	flag.StringVar(&o.cpus, "cpus", "1,2", "CPUs of the machines under network load")
