@@ -92,16 +92,22 @@ func tmpfilesEntry(line string) *Entry {
 	if m, err := strconv.ParseUint(strings.TrimLeft(field(2), "~:"), 8, 12); err == nil {
 		e.Mode = unix.S_IFDIR | uint32(m)
 	}
-	if u, err := user.Lookup(field(3)); err == nil {
-		e.UID = id(u.Uid)
+	owner, group := field(3), field(4)
+	if u, err := user.Lookup(owner); err == nil {
+		owner = u.Uid
 	}
-	if g, err := user.LookupGroup(field(4)); err == nil {
-		e.GID = id(g.Gid)
+	if g, err := user.LookupGroup(group); err == nil {
+		group = g.Gid
 	}
+	e.UID, e.GID = number(owner), number(group)
 	return e
 }
 
-func id(s string) uint32 {
-	n, _ := strconv.ParseUint(s, 10, 32) // 0 is root
+// number is that of a user or a group, 0 for what is none.
+func number(s string) uint32 {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0
+	}
 	return uint32(n)
 }

@@ -16,13 +16,14 @@ func TestTmpfiles(t *testing.T) {
 	defer func() { tmpfilesDir = old }()
 	elftest.File{}.Write(t, filepath.Join(dir, "served"))
 	elftest.WriteFile(t, filepath.Join(dir, "served.conf"), "# a comment\nd /run/served 2775 nobody nogroup -\n\nD! /var/run/old 0700 - - -\nL /run/link - - - - /etc\n"+
-		"d relative 0755\nd /run/%u 0755\nd /dev/shm/x\nd\nd /var/log/served - unknown-user unknown-group 10d\n")
+		"d relative 0755\nd /run/%u 0755\nd /dev/shm/x\nd\nd /var/log/served - unknown-user unknown-group 10d\nd /run/numbers 0755 12 0034 -\n")
 	elftest.WriteFile(t, filepath.Join(dir, "other.conf"), "d /run/other 0755 root root -\n")
 	tree := collect(t, Request{Program: "./served", Cwd: dir}).Tree
 	for path, want := range map[string]*Entry{
 		"/run/served":     {Mode: 0o2775, UID: 65534, GID: 65534},
 		"/run/old":        {Mode: 0o700},
 		"/var/log/served": {Mode: 0o755},
+		"/run/numbers":    {Mode: 0o755, UID: 12, GID: 34},
 		"/run/lock":       {Mode: 0o1777},
 		"/run/link":       nil,
 		"/run/%u":         nil,
