@@ -292,7 +292,7 @@ func (d deployed) run(t *testing.T) {
 			run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key))
 		}
 	}
-	s := server{machine: target.Machine{CPUs: d.cpus, Memory: max(d.mem, 512)}, up: answers(d.port, d.tcp), ports: []int{d.port}}
+	s := server{boot: 3 * limit, machine: target.Machine{CPUs: d.cpus, Memory: max(d.mem, 512)}, up: answers(d.port, d.tcp), ports: []int{d.port}}
 	for _, a := range d.argv {
 		s.argv = append(s.argv, in(a))
 	}
