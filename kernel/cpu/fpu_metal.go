@@ -77,7 +77,7 @@ func fpFetch(c *CPU, x *Context) {
 			atomic.StoreUint32(&o.fpFlush, 1)
 			SendIPI(o)
 		}
-		await(i)
+		Await(i)
 	}
 }
 

@@ -46,11 +46,11 @@ func PollIPI() {
 	}
 }
 
-// await is what a CPU does between the looks at what another one is to do. It pauses in some of them only: under QEMU's emulation
+// Await is what a CPU does between the looks at what another one is to do; n counts them. Interrupts are off. It pauses in some of them only: under QEMU's emulation
 // a PAUSE leaves the loop of the virtual CPU, for a lock which the other one needs to take its interrupt.
 //
 //go:nosplit
-func await(n int) {
+func Await(n int) {
 	PollIPI()
 	if n%32 == 31 {
 		Pause()
@@ -104,7 +104,7 @@ func shootdown(root, va, n uint64, drop bool) {
 	self := This()
 	if nCPU > 1 {
 		for i := 0; !atomic.CompareAndSwapUint32(&flushLock, 0, 1); i++ {
-			await(i)
+			Await(i)
 		}
 	}
 	flushReq.root, flushReq.va, flushReq.n, flushReq.drop = root, va, n, drop
@@ -124,7 +124,7 @@ func shootdown(root, va, n uint64, drop bool) {
 		for i := uint32(0); i < nCPU; i++ {
 			c := &cpus[i]
 			for n := 0; c != self && atomic.LoadUint32(&c.flush) != 0; n++ {
-				await(n)
+				Await(n)
 			}
 		}
 		atomic.StoreUint32(&flushLock, 0)

@@ -16,9 +16,8 @@ type SpinLock uint32
 //go:nosplit
 func (l *SpinLock) Lock() (flags uintptr) {
 	flags = InterruptSave()
-	for !atomic.CompareAndSwapUint32((*uint32)(l), 0, 1) {
-		PollIPI()
-		Pause()
+	for i := 0; !atomic.CompareAndSwapUint32((*uint32)(l), 0, 1); i++ {
+		Await(i)
 	}
 	return flags
 }

@@ -32,21 +32,12 @@ type cpuSched struct {
 
 const slice = 10e6 // ns
 
-// spins is how often a lock is looked at before the CPU pauses: under QEMU's emulation that leaves the loop of the virtual
-// CPU for a lock which the one that is waited for may need, too.
-const spins = 32
-
 // lock spins with interrupts off, and answers other CPUs meanwhile.
 //
 //go:nosplit
 func lock(l *uint32) {
-	for !atomic.CompareAndSwapUint32(l, 0, 1) {
-		for i := 0; i < spins && atomic.LoadUint32(l) != 0; i++ {
-		}
-		if atomic.LoadUint32(l) != 0 {
-			cpu.PollIPI()
-			cpu.Pause()
-		}
+	for i := 0; !atomic.CompareAndSwapUint32(l, 0, 1); i++ {
+		cpu.Await(i)
 	}
 }
 

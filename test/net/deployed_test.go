@@ -40,7 +40,7 @@ type deployed struct {
 // configures, where that serves. Most of them start processes. With full loads only: the packages are large.
 func TestDeployed(t *testing.T) {
 	if !full {
-		t.Skip("with GOSV_TEST_FULL=1")
+		t.Skip("these servers are not run here: their packages are large; make apps runs them (GOSV_TEST_FULL=1)")
 	}
 	needNamespace(t) // ports below 1024
 	const httpGet = "GET / HTTP/1.0\r\nHost: gosv\r\n\r\n"
