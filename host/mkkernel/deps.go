@@ -237,6 +237,8 @@ func replaceStack(dir string) (modfile string, err error) {
 	for rel, text := range map[string]string{
 		"pkg/sync/pool.go":                    stackPool,
 		"pkg/tcpip/stack/flow.go":             stackFlow,
+		"pkg/tcpip/stack/shortcut.go":         stackShortcut,
+		"pkg/tcpip/transport/tcp/head.go":     stackHead,
 		"pkg/tcpip/transport/tcp/turn.go":     stackTurn,
 		"pkg/tcpip/transport/tcp/delack.go":   stackDelAck,
 		"pkg/tcpip/transport/tcp/timewait.go": stackTimeWait,

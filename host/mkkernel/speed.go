@@ -7,6 +7,10 @@ var (
 	stackPool string
 	//go:embed deps/flow.go.txt
 	stackFlow string
+	//go:embed deps/shortcut.go.txt
+	stackShortcut string
+	//go:embed deps/head.go.txt
+	stackHead string
 	//go:embed deps/turn.go.txt
 	stackTurn string
 )
@@ -21,6 +25,9 @@ type (
 	CrossGoroutineMutex = sync.Mutex
 )
 `
+
+// sentCounter is a method of both IP endpoints.
+const sentCounter = "// SentCounter counts packets that go out.\nfunc (e *endpoint) SentCounter() *tcpip.MultiCounterStat { return &e.stats.ip.PacketsSent }\n\n"
 
 // speedups are edits of what each packet meets. docs/performance.md has the figures.
 var speedups = []edit{
@@ -40,6 +47,12 @@ var speedups = []edit{
 
 	// What is written over need not be cleared. What Grow gives is: solicitations of neighbours and routers leave fields as they are.
 	{"pkg/buffer/chunk.go", "\t\tclear(c.data)\n", "", 1},
+
+	// A chunk knows where it goes back to.
+	{"pkg/buffer/chunk.go", "\tchunkRefs\n\tdata []byte\n", "\tchunkRefs\n\tdata []byte\n\tpool *sync.Pool // nil: it is collected\n", 1},
+	{"pkg/buffer/chunk.go", "\t\t\t\tdata: make([]byte, chunkSize),\n", "\t\t\t\tdata: make([]byte, chunkSize),\n\t\t\t\tpool: &chunkPools[i],\n", 1},
+	{"pkg/buffer/chunk.go", "\tif len(c.data) > MaxChunkSize {\n\t\tc.data = nil\n\t\treturn\n\t}\n\tpool := getChunkPool(len(c.data))\n\tpool.Put(c)\n", "\tif c.pool == nil {\n\t\tc.data = nil\n\t\treturn\n\t}\n\tc.pool.Put(c)\n", 1},
+	{"pkg/buffer/view.go", "\t*v = View{chunk: c}\n\tv.Write(data)\n\treturn v\n", "\t*v = View{chunk: c, write: copy(c.data, data)}\n\treturn v\n", 1},
 	{"pkg/buffer/view.go", "\tv.write += n\n}\n\n// growCap", "\tclear(v.chunk.data[v.write : v.write+n])\n\tv.write += n\n}\n\n// growCap", 1},
 	{"pkg/buffer/view.go", "\tv := NewView(size)\n\tv.Grow(size)\n", "\tv := NewView(size)\n\tclear(v.chunk.data[:size])\n\tv.write = size\n", 1},
 
@@ -194,7 +207,7 @@ var speedups = []edit{
 	{"pkg/tcpip/transport/tcp/segment.go", "\t// lost indicates if the segment is marked as lost by RACK.\n", "\tlisted bool // in protectedWriteList\n\n\t// lost indicates if the segment is marked as lost by RACK.\n", 1},
 
 	// The clock is asked once in a turn: deps/turn.go.txt.
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\tdelack delayedAck\n", "\tdelack delayedAck\n\n\tturn, confirmed tcpip.MonotonicTime\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tdelack delayedAck\n", "\tdelack delayedAck\n\n\tturn, confirmed tcpip.MonotonicTime\n\tfresh           bool // turn is now, and no segment has gone out\n", 1},
 	{"pkg/tcpip/transport/tcp/connect.go", "func (e *Endpoint) handleSegmentsLocked() tcpip.Error {\n", "func (e *Endpoint) handleSegmentsLocked() tcpip.Error {\n\terr := e.handleSegmentsInTurns()\n\te.endTurn()\n\treturn err\n}\n\n// +checklocks:e.mu\nfunc (e *Endpoint) handleSegmentsInTurns() tcpip.Error {\n", 1},
 	{"pkg/tcpip/transport/tcp/connect.go", "\t\tcont, err := e.handleSegmentLocked(s)\n", "\t\te.startTurn()\n\t\tcont, err := e.handleSegmentLocked(s)\n", 1},
 	{"pkg/tcpip/transport/tcp/connect.go", "\t\te.route.ConfirmReachable()\n\t}\n\n", "\t\te.confirmReachable()\n\t}\n\n", 1},
@@ -235,6 +248,47 @@ var speedups = []edit{
 	{"pkg/tcpip/network/ipv6/ipv6.go", "\tpayload := len(pkt.TransportHeader().Slice()) + pkt.Data().Size()\n", "\tpayload := pkt.TransportHeader().Size() + pkt.Data().Size()\n", 1},
 	{"pkg/tcpip/header/ipv4.go", "\tcopy(b[srcAddr:srcAddr+IPv4AddressSize], i.SrcAddr.AsSlice())\n", "\tif i.SrcAddr.Len() == IPv4AddressSize {\n\t\t*(*[IPv4AddressSize]byte)(b[srcAddr:]) = i.SrcAddr.As4()\n\t}\n", 1},
 	{"pkg/tcpip/header/ipv4.go", "\tcopy(b[dstAddr:dstAddr+IPv4AddressSize], i.DstAddr.AsSlice())\n", "\tif i.DstAddr.Len() == IPv4AddressSize {\n\t\t*(*[IPv4AddressSize]byte)(b[dstAddr:]) = i.DstAddr.As4()\n\t}\n", 1},
+
+	// Segments of a connection go the short way out: deps/shortcut.go.txt, deps/head.go.txt.
+	{"pkg/tcpip/network/ipv4/ipv4.go", "func (e *endpoint) WritePacket(r *stack.Route", sentCounter + "func (e *endpoint) WritePacket(r *stack.Route", 1},
+	{"pkg/tcpip/network/ipv6/ipv6.go", "func (e *endpoint) WritePacket(r *stack.Route", sentCounter + "func (e *endpoint) WritePacket(r *stack.Route", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tturn, confirmed tcpip.MonotonicTime\n", "\tturn, confirmed tcpip.MonotonicTime\n\n\thead head\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "func (e *Endpoint) sendRaw(", "func (e *Endpoint) sendLong(", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\ts.ep.sentData(s.LastSendTime)\n", "\ts.ep.sentData(s.LastSendTime)\n\tif s.ep.sendHead(pkt, flags, seq, rcvNxt, rcvWnd) {\n\t\treturn nil\n\t}\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\treturn s.ep.sendEmptyRaw(flags, seq, rcvNxt, rcvWnd)\n", "\tif flags == header.TCPFlagAck && s.ep.sendHead(nil, flags, seq, rcvNxt, rcvWnd) {\n\t\treturn nil\n\t}\n\treturn s.ep.sendEmptyRaw(flags, seq, rcvNxt, rcvWnd)\n", 1},
+
+	// The time of a segment is that of its turn, and a turn that begins with sending has asked the clock for its first segment.
+	{"pkg/tcpip/transport/tcp/connect.go", "\t\te.startTurn()\n\t\tcont, err := e.handleSegmentLocked(s)\n", "\t\te.turnAt(s.rcvdTime)\n\t\tcont, err := e.handleSegmentLocked(s)\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\ts.ep.startTurn()\n\tseg.xmitTime = s.ep.turn\n", "\tseg.xmitTime = s.ep.sendTime()\n", 1},
+
+	// The samples of the round-trip time are weighed by integers (RFC 7323, appendix G): floating point is not the processor's own work under emulation.
+	{"pkg/tcpip/transport/tcp/snd.go", "\t\t\texpectedSamples := math.Ceil(float64(s.Outstanding) / 2)\n", "\t\t\texpectedSamples := time.Duration(s.Outstanding+1) / 2\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "\t\t\tconst alpha = 0.125\n\t\t\tconst beta = 0.25\n\n\t\t\talphaPrime := alpha / expectedSamples\n\t\t\tbetaPrime := beta / expectedSamples\n" +
+		"\t\t\trttVar := (1-betaPrime)*s.rtt.TCPRTTState.RTTVar.Seconds() + betaPrime*diff.Seconds()\n\t\t\tsrtt := (1-alphaPrime)*s.rtt.TCPRTTState.SRTT.Seconds() + alphaPrime*rtt.Seconds()\n" +
+		"\t\t\ts.rtt.TCPRTTState.RTTVar = time.Duration(rttVar * float64(time.Second))\n\t\t\ts.rtt.TCPRTTState.SRTT = time.Duration(srtt * float64(time.Second))\n",
+		"\t\t\tconst alpha, beta = 8, 4 // their reciprocals\n\n\t\t\ts.rtt.TCPRTTState.RTTVar += (diff - s.rtt.TCPRTTState.RTTVar) / (beta * expectedSamples)\n" +
+			"\t\t\ts.rtt.TCPRTTState.SRTT += (rtt - s.rtt.TCPRTTState.SRTT) / (alpha * expectedSamples)\n", 1},
+
+	// Mostly a segment is one packet, and there is nothing to send when one comes.
+	{"pkg/tcpip/transport/tcp/snd.go", "\tif size == 0 {\n\t\treturn 1\n\t}\n\n\treturn (size-1)/maxPayloadSize + 1\n", "\tif size <= maxPayloadSize {\n\t\treturn 1\n\t}\n\n\treturn (size-1)/maxPayloadSize + 1\n", 1},
+	{"pkg/tcpip/transport/tcp/snd.go", "func (s *sender) sendData() {\n", "func (s *sender) sendData() {\n\tif s.writeNext == nil {\n\t\ts.postXmit(false, true)\n\t\treturn\n\t}\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "func (e *Endpoint) resetKeepaliveTimer(receivedData bool) {\n\te.keepalive.Lock()\n\tdefer e.keepalive.Unlock()\n",
+		"func (e *Endpoint) resetKeepaliveTimer(receivedData bool) {\n\te.keepalive.Lock()\n\te.resetKeepaliveLocked(receivedData)\n\te.keepalive.Unlock()\n}\n\nfunc (e *Endpoint) resetKeepaliveLocked(receivedData bool) {\n", 1},
+
+	// Mostly a timestamp is the only option, and the checksum is known to be good.
+	{"pkg/tcpip/header/tcp.go", "\topts := TCPOptions{}\n\tlimit := len(b)\n\tfor i := 0; i < limit; {\n\t\tswitch b[i] {\n\t\tcase TCPOptionEOL:\n\t\t\ti = limit\n\t\tcase TCPOptionNOP:\n\t\t\ti++\n\t\tcase TCPOptionTS:\n",
+		"\tif len(b) == 12 && binary.BigEndian.Uint32(b) == TCPOptionNOP<<24|TCPOptionNOP<<16|TCPOptionTS<<8|TCPOptionTSLength {\n\t\treturn TCPOptions{TS: true, TSVal: binary.BigEndian.Uint32(b[4:]), TSEcr: binary.BigEndian.Uint32(b[8:])}\n\t}\n" +
+			"\topts := TCPOptions{}\n\tlimit := len(b)\n\tfor i := 0; i < limit; {\n\t\tswitch b[i] {\n\t\tcase TCPOptionEOL:\n\t\t\ti = limit\n\t\tcase TCPOptionNOP:\n\t\t\ti++\n\t\tcase TCPOptionTS:\n", 1},
+
+	// Data that lies in one piece needs no copy of the piece's description, and what is written goes into the buffer at once.
+	{"pkg/buffer/buffer.go", "// PullUp makes the specified range", "// Only is what is behind offset in a buffer of one view; nil if it has more, or none.\nfunc (b *Buffer) Only(offset int) []byte {\n" +
+		"\tv := b.data.Front()\n\tif v == nil || v != b.data.Back() || v.read+offset >= v.write {\n\t\treturn nil\n\t}\n\treturn v.chunk.data[v.read+offset : v.write]\n}\n\n" +
+		"// Fill appends count bytes that it reads, or what there is.\nfunc (b *Buffer) Fill(r io.Reader, count int) error {\n\tfor count > 0 {\n\t\tv := NewView(min(count, MaxChunkSize))\n\t\tn, err := r.Read(v.chunk.data[:min(count, MaxChunkSize)])\n" +
+		"\t\tv.write = n\n\t\tb.Append(v)\n\t\tif count -= n; err == io.EOF || err == nil && n == 0 {\n\t\t\treturn nil\n\t\t}\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil\n}\n\n// PullUp makes the specified range", 1},
+	{"pkg/tcpip/stack/packet_buffer.go", "\toffset := d.pk.dataOffset()\n\td.pk.buf.SubApply(offset, int(d.pk.buf.Size())-offset, func(v *buffer.View) {\n\t\tif err != nil {\n", "\toffset := d.pk.dataOffset()\n\tif b := d.pk.buf.Only(offset); b != nil {\n\t\tdone, err = dst.Write(b)\n\t\tif !peek {\n\t\t\td.pk.buf.TrimFront(int64(done))\n\t\t}\n\t\treturn done, err\n\t}\n" +
+		"\td.pk.buf.SubApply(offset, int(d.pk.buf.Size())-offset, func(v *buffer.View) {\n\t\tif err != nil {\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tif _, err := payload.WriteFromReaderAndLimitedReader(p, int64(avail), limRdr); err != nil {\n", "\tif err := payload.Fill(p, avail); err != nil {\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tlimRdr := e.limRdr\n\tif !opts.Atomic {\n\t\tdefer func() {\n\t\t\te.limRdr = limRdr\n\t\t}()\n\t\te.limRdr = nil\n\n", "\tif !opts.Atomic {\n", 1},
 
 	// Short functions can be inlined.
 	{"pkg/sync/rwmutex_unsafe.go", "\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\tif r+1 == 0",

@@ -187,28 +187,58 @@ func (l *link) write(pkt *stack.PacketBuffer) (q int, err tcpip.Error) {
 	return q, err
 }
 
-// send copies a packet into the device's memory. It reports whether there was
-// room.
-func (l *link) send(q int, pkt *stack.PacketBuffer) bool {
-	var h virtio.Header
-	if o := &pkt.GSOOptions; o.Type != stack.GSONone && o.NeedsCsum {
-		h.Flags = virtio.NeedsCsum
-		h.CsumStart = header.EthernetMinimumSize + o.L3HdrLen
-		h.CsumOffset = o.CsumOffset
-		if pkt.Data().Size() > int(o.MSS) {
-			h.GSOType = virtio.GSOTCPv4
-			if o.Type == stack.GSOTCPv6 {
-				h.GSOType = virtio.GSOTCPv6
-			}
-			h.GSOSize = o.MSS
-			h.HdrLen = uint16(pkt.HeaderSize())
+// WriteHeaded sends a frame whose headers and data are apart, as a connection's segments come by the short way; see
+// host/mkkernel/deps/shortcut.go.txt. The data is size bytes behind skip. It reports whether there was room and nothing waits.
+func (l *link) WriteHeaded(hash uint32, head []byte, gso *stack.GSO, data buffer.ViewList, skip, size int) bool {
+	q := 0
+	if n := l.dev.Queues(); n > 1 {
+		q = int(hash) % n
+	}
+	b := &l.tx[q]
+	b.mu.Lock()
+	ok := b.first == len(b.packets)
+	if ok {
+		h := offload(gso, len(head), size)
+		var f *virtio.Frame
+		if f, ok = l.dev.Begin(q, len(head)+size, &h); ok {
+			f.Write(head)
+			write(f, data, skip)
+			f.End()
 		}
 	}
-	f, ok := l.dev.Begin(q, pkt.Size(), &h)
+	b.mu.Unlock()
 	if !ok {
 		return false
 	}
-	views, skip := pkt.AsViewList()
+	l.stats.txPackets.Add(1)
+	l.stats.txBytes.Add(uint64(len(head) + size))
+	if !l.hold(1<<q, 1) {
+		l.dev.Kick(q)
+	}
+	return true
+}
+
+// offload is what the device is to do for a frame with so many bytes of headers and of data.
+func offload(o *stack.GSO, head, size int) (h virtio.Header) {
+	if o.Type == stack.GSONone || !o.NeedsCsum {
+		return h
+	}
+	h.Flags = virtio.NeedsCsum
+	h.CsumStart = header.EthernetMinimumSize + o.L3HdrLen
+	h.CsumOffset = o.CsumOffset
+	if size > int(o.MSS) {
+		h.GSOType = virtio.GSOTCPv4
+		if o.Type == stack.GSOTCPv6 {
+			h.GSOType = virtio.GSOTCPv6
+		}
+		h.GSOSize = o.MSS
+		h.HdrLen = uint16(head)
+	}
+	return h
+}
+
+// write adds what is in the views behind skip.
+func write(f *virtio.Frame, views buffer.ViewList, skip int) {
 	for v := views.Front(); v != nil; v = v.Next() {
 		b := v.AsSlice()
 		if skip >= len(b) {
@@ -218,6 +248,18 @@ func (l *link) send(q int, pkt *stack.PacketBuffer) bool {
 		f.Write(b[skip:])
 		skip = 0
 	}
+}
+
+// send copies a packet into the device's memory. It reports whether there was
+// room.
+func (l *link) send(q int, pkt *stack.PacketBuffer) bool {
+	h := offload(&pkt.GSOOptions, pkt.HeaderSize(), pkt.Data().Size())
+	f, ok := l.dev.Begin(q, pkt.Size(), &h)
+	if !ok {
+		return false
+	}
+	views, skip := pkt.AsViewList()
+	write(f, views, skip)
 	f.End()
 	l.stats.txPackets.Add(1)
 	l.stats.txBytes.Add(uint64(pkt.Size()))

@@ -47,6 +47,7 @@ var ioRows = []Row{
 type operand struct {
 	mm.Buf
 	t    *task.Thread
+	msg  *socket.Message // for sockets; nil before the first
 	fast [linux.UIO_FASTIOV]mm.IOVec
 }
 
@@ -67,6 +68,15 @@ func newOperand(t *task.Thread, addr, n uint64) *operand {
 }
 
 func (o *operand) free() { o.t.Operand = o }
+
+// message returns the operand as a message for a socket; Reset ends its use.
+func (o *operand) message(flags int) *socket.Message {
+	if o.msg == nil {
+		o.msg = new(socket.Message)
+	}
+	o.msg.Buf, o.msg.Flags = &o.Buf, flags
+	return o.msg
+}
 
 // newVector reads an iovec array (readv(2)): EINVAL for a bad count or length.
 func newVector(t *task.Thread, addr, count uint64) (*operand, error) {
@@ -143,7 +153,7 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 		if f.Seekable() { // none of the others
 			n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
 		} else if s, e := socket.Of(f); e == nil && off == current {
-			n, err = readSocket(t, f, s, &o.Buf, flags)
+			n, err = readSocket(t, f, s, o, flags)
 		} else if s := signalfd.Of(f); s != nil {
 			n, err = readSignals(t, f, s, &o.Buf)
 		} else if err = checkTerminal(t, f, false); err == nil {
@@ -191,7 +201,7 @@ func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (ui
 		n, err = f.WriteOpts(&t.Sleeper, &o.Buf, off, flags)
 	} else if err == nil {
 		if s, e := socket.Of(f); e == nil && off == current {
-			n, err = writeSocket(t, f, s, &o.Buf, flags)
+			n, err = writeSocket(t, f, s, o, flags)
 			f.Release()
 			o.free()
 			return uint64(n), err // its signal is sent already

@@ -117,20 +117,20 @@ func peekAll(t *task.Thread, s socket.Socket, m *socket.Message, whole mm.Buf, n
 }
 
 // readSocket and writeSocket are read(2) and write(2) of a socket.
-func readSocket(t *task.Thread, f *vfs.File, s socket.Socket, dst *mm.Buf, flags vfs.IO) (int64, error) {
-	if dst.Len() == 0 {
+func readSocket(t *task.Thread, f *vfs.File, s socket.Socket, o *operand, flags vfs.IO) (int64, error) {
+	if o.Len() == 0 {
 		return 0, nil
 	}
-	m := socket.NewMessage(dst, nowaitFlag(flags))
+	m := o.message(nowaitFlag(flags))
 	n, err := recvSocket(t, f, s, m)
-	m.Free()
+	m.Reset()
 	return int64(n), err
 }
 
-func writeSocket(t *task.Thread, f *vfs.File, s socket.Socket, src *mm.Buf, flags vfs.IO) (int64, error) {
-	m := socket.NewMessage(src, nowaitFlag(flags))
+func writeSocket(t *task.Thread, f *vfs.File, s socket.Socket, o *operand, flags vfs.IO) (int64, error) {
+	m := o.message(nowaitFlag(flags))
 	n, err := sendSocket(t, f, s, m)
-	m.Free()
+	m.Reset()
 	return int64(n), err
 }
 
@@ -218,8 +218,8 @@ func sysSendto(t *task.Thread, a *Args) (uint64, error) {
 		return 0, firstBadFD(t, a[0], err)
 	}
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
-		m := socket.NewMessage(&o.Buf, flags)
-		defer m.Free()
+		m := o.message(flags)
+		defer m.Reset()
 		if a[4] != 0 {
 			if m.Name, err = addressArg(t, m.NameBuf()[:socket.AddressSize], a[4], a[5]); err != nil {
 				return 0, err
@@ -256,8 +256,8 @@ func sysRecvfrom(t *task.Thread, a *Args) (uint64, error) {
 		return 0, firstBadFD(t, a[0], err)
 	}
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
-		m := socket.NewMessage(&o.Buf, flags)
-		defer m.Free()
+		m := o.message(flags)
+		defer m.Reset()
 		m.WantName = a[4] != 0
 		n, err := recvSocket(t, f, s, m)
 		if err != nil {
@@ -319,8 +319,8 @@ func sendMessage(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, flag
 
 // sendHeader sends the message of a struct msghdr whose vector is o.
 func sendHeader(t *task.Thread, f *vfs.File, s socket.Socket, h *[msghdrSize]byte, o *operand, flags int) (_ int, err error) {
-	m := socket.NewMessage(&o.Buf, flags)
-	defer m.Free()
+	m := o.message(flags)
+	defer m.Reset()
 	if n := le.Uint32(h[msgNamelen:]); n > 0 {
 		if m.Name, err = addressArg(t, m.NameBuf()[:socket.AddressSize], le.Uint64(h[msgName:]), uint64(n)); err != nil {
 			return 0, err
@@ -359,8 +359,8 @@ func recvMessage(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, flag
 // recvHeader receives into the struct msghdr at addr, which was read into h, and
 // whose vector is o.
 func recvHeader(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, h *[msghdrSize]byte, o *operand, flags int) (int, error) {
-	m := socket.NewMessage(&o.Buf, flags)
-	defer m.Free()
+	m := o.message(flags)
+	defer m.Reset()
 	m.WantName = le.Uint64(h[msgName:]) != 0
 	if le.Uint64(h[msgControl:]) != 0 {
 		m.ControlMax = int(min(le.Uint64(h[msgControllen:]), maxControl))

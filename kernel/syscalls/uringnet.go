@@ -81,8 +81,8 @@ func ringSend(t *task.Thread, q *uring.Request) (int64, error) {
 	if err := o.CheckUser(); err != nil {
 		return 0, err
 	}
-	m := socket.NewMessage(&o.Buf, dontWait(q)|unix.MSG_NOSIGNAL)
-	defer m.Free()
+	m := o.message(dontWait(q) | unix.MSG_NOSIGNAL)
+	defer m.Reset()
 	m.Name = p.name
 	if err := prepareSend(t, q.File, s, m); err != nil {
 		return 0, err
@@ -151,8 +151,8 @@ func recvOnce(t *task.Thread, q *uring.Request, s socket.Socket) (int64, error) 
 	if err := o.CheckUser(); err != nil {
 		return 0, err
 	}
-	m := socket.NewMessage(&o.Buf, dontWait(q))
-	defer m.Free()
+	m := o.message(dontWait(q))
+	defer m.Reset()
 	n, err := recvSocket(t, q.File, s, m)
 	if n == 0 && err == nil { // the end
 		q.Short = q.OpFlags&unix.MSG_WAITALL != 0 && p.done < want

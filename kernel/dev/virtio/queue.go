@@ -212,6 +212,27 @@ func (q *Queue) Add(token uint32, out, in []Segment) bool {
 	return true
 }
 
+// AddOne is Add of a single piece, which the device reads or writes.
+func (q *Queue) AddOne(token uint32, s Segment, write bool) bool {
+	if q.unused == 0 {
+		return false
+	}
+	head := q.free
+	q.free = q.next[head]
+	q.unused--
+	c := &q.chains[head]
+	*c = chain{busy: true, direct: 1, table: -1, token: token}
+	d := desc{addr: s.Addr, len: s.Len}
+	if write {
+		d.flags, c.writable = descWrite, s.Len
+	}
+	q.desc[head] = d
+	q.ring[q.availIdx&(q.size-1)] = head
+	q.availIdx++
+	q.pending++
+	return true
+}
+
 // Kick shows the device what was added, and notifies it unless it asked not to
 // be (section 2.7.10). It reports whether it notified.
 func (q *Queue) Kick() bool {

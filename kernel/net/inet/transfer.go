@@ -95,7 +95,8 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 			return 0, err
 		}
 	}
-	opts := tcpip.WriteOptions{More: m.Flags&unix.MSG_MORE != 0, EndOfRecord: m.Flags&unix.MSG_EOR != 0}
+	// A connection is locked while the program's memory is read, as in Linux (tcp_sendmsg).
+	opts := tcpip.WriteOptions{Atomic: true, More: m.Flags&unix.MSG_MORE != 0, EndOfRecord: m.Flags&unix.MSG_EOR != 0}
 	t := transferOf(m)
 	defer t.free()
 	if s.isTCP() {
@@ -116,7 +117,6 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 			}
 			opts.To = &t.to
 		}
-		opts.Atomic = true
 	}
 	t.tos = -1
 	if m.Control != nil {

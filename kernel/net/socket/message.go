@@ -64,15 +64,20 @@ func NewMessage(b *mm.Buf, flags int) *Message {
 	return m
 }
 
-// Free ends the use of m, and drops the files that nobody took.
+// Free ends the use of a message of NewMessage.
 func (m *Message) Free() {
+	m.Reset()
+	messages.Put(m)
+}
+
+// Reset makes m as new, and drops the files that nobody took.
+func (m *Message) Reset() {
 	for _, f := range m.Files {
 		f.Release()
 	}
 	m.Buf, m.Flags, m.Name, m.WantName, m.Control, m.Parsed = nil, 0, nil, false, nil, false
 	m.Files, m.HasCred, m.Started, m.Out, m.Received, m.ControlMax = nil, false, false, 0, nil, 0
 	m.By = Caller{}
-	messages.Put(m)
 }
 
 // NameBuf returns an empty slice with room for an address.

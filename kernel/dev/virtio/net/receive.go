@@ -64,8 +64,7 @@ func (r *receive) start() {
 }
 
 func (r *receive) give(token uint32) {
-	s := [1]virtio.Segment{{Addr: uint64(r.bufs[token]), Len: cpu.PageSize}}
-	r.queue.Add(token, nil, s[:]) // a descriptor for each buffer: it fits
+	r.queue.AddOne(token, virtio.Segment{Addr: uint64(r.bufs[token]), Len: cpu.PageSize}, true) // a descriptor for each buffer: it fits
 }
 
 // serve polls while there is something, without interrupts.

@@ -25,6 +25,7 @@ type transmit struct {
 	inUse   int           // frames of slots
 	limit   int           // of inUse and spare together
 	waiting atomic.Bool   // Room is to be called; set with mu held
+	writing Frame         // between Begin and End
 	segs    [maxSegments]virtio.Segment
 }
 
@@ -71,9 +72,9 @@ type Frame struct {
 // Begin starts a frame of n bytes on a queue; its bytes follow by Write, and End
 // sends it. It reports whether there is room; if not, Stack.Room is called when
 // there is. Without memory, when nothing is on its way whose end could say so, the
-// frame is lost.
-func (d *Device) Begin(queue, n int, h *Header) (f Frame, ok bool) {
-	t := d.tx[queue%len(d.tx)]
+// frame is lost, and nil.
+func (d *Device) Begin(queue, n int, h *Header) (f *Frame, ok bool) {
+	t := d.transmit(queue)
 	if n > maxFrame {
 		d.Counters.TxDropped.Add(1)
 		n = 0 // it is never sent
@@ -88,7 +89,7 @@ func (d *Device) Begin(queue, n int, h *Header) (f Frame, ok bool) {
 			d.Counters.TxDropped.Add(1)
 		}
 		t.mu.Unlock()
-		return Frame{}, lost
+		return nil, lost
 	}
 	token := t.unused[len(t.unused)-1]
 	t.unused = t.unused[:len(t.unused)-1]
@@ -99,12 +100,25 @@ func (d *Device) Begin(queue, n int, h *Header) (f Frame, ok bool) {
 	t.inUse += need
 	b := s.frames[0].Bytes()
 	putHeader(b, h)
-	return Frame{t: t, token: token, at: b[HeaderSize:], want: n}, true
+	f = &t.writing
+	*f = Frame{t: t, token: token, at: b[HeaderSize:], want: n}
+	return f, true
+}
+
+// transmit is a queue; of a number that is too high the remainder counts.
+func (d *Device) transmit(queue int) *transmit {
+	if queue >= len(d.tx) {
+		queue %= len(d.tx)
+	}
+	return d.tx[queue]
 }
 
 // take makes sure that there is a slot, room in the queue, and so many spare
 // frames. Otherwise the queue will say when there is.
 func (t *transmit) take(frames int) bool {
+	if len(t.spare) >= frames && len(t.unused) > 0 && t.queue.Fits(frames) {
+		return true
+	}
 	t.reap()
 	for {
 		enough := len(t.unused) > 0 && t.queue.Fits(frames)
@@ -165,7 +179,7 @@ func (t *transmit) serve() {
 
 // Write adds bytes. What is more than Begin was told is ignored.
 func (f *Frame) Write(b []byte) {
-	if f.t == nil {
+	if f == nil {
 		return
 	}
 	b = b[:min(len(b), f.want)]
@@ -184,12 +198,17 @@ func (f *Frame) Write(b []byte) {
 // End gives the frame to the device; Kick tells it. A frame that got fewer bytes
 // than Begin was told is as long as it got.
 func (f *Frame) End() {
-	t := f.t
-	if t == nil {
+	if f == nil {
 		return
 	}
+	t := f.t
 	s := &t.slots[f.token]
 	last := cpu.PageSize - len(f.at)
+	if f.left == 0 {
+		t.queue.AddOne(f.token, virtio.Segment{Addr: uint64(s.frames[0]), Len: uint32(last)}, false) // take said that it fits
+		t.mu.Unlock()
+		return
+	}
 	segs := t.segs[:0]
 	for i, p := range s.frames[:f.left+1] {
 		n := cpu.PageSize
@@ -198,13 +217,13 @@ func (f *Frame) End() {
 		}
 		segs = append(segs, virtio.Segment{Addr: uint64(p), Len: uint32(n)})
 	}
-	t.queue.Add(f.token, segs, nil) // take said that it fits
+	t.queue.Add(f.token, segs, nil) // as above
 	t.mu.Unlock()
 }
 
 // Kick tells the device of the frames of a queue.
 func (d *Device) Kick(queue int) {
-	t := d.tx[queue%len(d.tx)]
+	t := d.transmit(queue)
 	t.mu.Lock()
 	kicked := t.queue.Kick()
 	t.mu.Unlock()
