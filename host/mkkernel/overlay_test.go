@@ -92,3 +92,19 @@ func TestLimiter(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// The kernel's tests of its network hold with the stack as it is changed for the kernel.
+func TestStack(t *testing.T) {
+	t.Chdir("../..")
+	modfile, err := replaceStack(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"test", "-count=1", "-modfile", modfile}
+	if _, err := exec.LookPath("gcc"); err == nil { // which the race detector needs
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "./kernel/net/...")...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

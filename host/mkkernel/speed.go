@@ -292,7 +292,8 @@ var speedups = []edit{
 
 	// Short functions can be inlined.
 	{"pkg/sync/rwmutex_unsafe.go", "\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\tif r+1 == 0",
-		"\tif r := atomic.AddInt32(&rw.readerCount, -1); r < 0 {\n\t\trw.lastReader(r)\n\t}\n}\n\nfunc (rw *CrossGoroutineRWMutex) lastReader(r int32) {\n\t{\n\t\tif r+1 == 0", 1},
+		"\tr := atomic.AddInt32(&rw.readerCount, -1)\n\tif RaceEnabled {\n\t\tRaceEnable()\n\t}\n\tif r < 0 {\n\t\trw.lastReader(r)\n\t}\n}\n\n" +
+			"func (rw *CrossGoroutineRWMutex) lastReader(r int32) {\n\tif RaceEnabled {\n\t\tRaceDisable()\n\t}\n\t{\n\t\tif r+1 == 0", 1},
 	{"pkg/refs/refs_map.go", "func Register(obj CheckedObject) {\n\tif LeakCheckEnabled() {", "func Register(obj CheckedObject) {\n\tif leakChecks && LeakCheckEnabled() {", 1},
 	{"pkg/refs/refs_map.go", "func Unregister(obj CheckedObject) {\n\tif LeakCheckEnabled() {", "const leakChecks = false\n\nfunc Unregister(obj CheckedObject) {\n\tif leakChecks && LeakCheckEnabled() {", 1},
 }

@@ -82,7 +82,7 @@ func newWire(t *testing.T, offer uint64, change func(frame []byte) []byte) [2]*h
 		}
 		h.link = newLink(dev)
 		h.link.nic = &nic{link: h.link}
-		must(h.stack.CreateNICWithOptions(2, h.link, stack.NICOptions{Name: "eth0", Disabled: true}))
+		must(h.stack.CreateNICWithOptions(2, h.link, stack.NICOptions{Name: "eth0", QDisc: h.link, Disabled: true}))
 		ep, _ := h.stack.GetNetworkEndpoint(2, ipv6.ProtocolNumber)
 		ep.(stack.DuplicateAddressDetector).SetDADConfigurations(stack.DADConfigurations{})
 		if err := dev.Start(h.link); err != nil {
