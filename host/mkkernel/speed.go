@@ -139,6 +139,13 @@ var speedups = []edit{
 	{"pkg/tcpip/network/ipv4/ipv4.go", "\te.mu.RLock()\n\tdefer e.mu.RUnlock()\n\n\tloopback := e.nic.IsLoopback()\n\treturn e.addressableEndpointState.Acquire",
 		"\te.mu.RLock()\n\tloopback := e.nic.IsLoopback()\n\te.mu.RUnlock()\n\treturn e.addressableEndpointState.Acquire", 1},
 
+	{"pkg/tcpip/stack/neighbor_entry.go", "\te.mu.RLock()\n\tdefer e.mu.RUnlock()\n\tswitch e.mu.neigh.State {\n\tcase Reachable, Static, Delay, Probe:\n\t\treturn e.mu.neigh.LinkAddr, true\n",
+		"\te.mu.RLock()\n\tstate, address := e.mu.neigh.State, e.mu.neigh.LinkAddr\n\te.mu.RUnlock()\n\tswitch state {\n\tcase Reachable, Static, Delay, Probe:\n\t\treturn address, true\n", 1},
+	{"pkg/tcpip/transport/tcp/protocol.go", "\tp.mu.RLock()\n\tdefer p.mu.RUnlock()\n\treturn p.sendBufferSize\n", "\tp.mu.RLock()\n\tsize := p.sendBufferSize\n\tp.mu.RUnlock()\n\treturn size\n", 1},
+	{"pkg/tcpip/transport/tcp/segment_queue.go", "\tq.mu.Lock()\n\tdefer q.mu.Unlock()\n\n\t// Allow zero sized segments", "\tq.mu.Lock()\n\n\t// Allow zero sized segments", 1},
+	{"pkg/tcpip/transport/tcp/segment_queue.go", "\treturn allow\n", "\tq.mu.Unlock()\n\treturn allow\n", 1},
+	{"pkg/tcpip/transport/tcp/connect.go", "\tdefer e.probeSegmentLocked()\n", "", 1}, // nothing sets a probe
+
 	// Connections whose packets are known to be welcome: deps/flow.go.txt.
 	{"pkg/tcpip/stack/packet_buffer.go", "\ttuple *tuple\n", "\ttuple *tuple\n\n\tflowEpoch uint32\n", 1},
 	{"pkg/tcpip/stack/transport_demuxer.go", "type transportEndpoints struct {\n", "type transportEndpoints struct {\n\tconnections *[flowSlots]atomic.Pointer[connection] // of TCP\n\n", 1},

@@ -20,15 +20,16 @@ const txQueueLen = 1000
 
 // link is a stack.LinkEndpoint over a network device, and the device's Stack.
 type link struct {
-	nic  *nic
-	dev  *virtio.Device
-	mac  tcpip.LinkAddress
-	mtu  atomic.Uint32
-	gso  stack.SupportedGSO
-	tx   []backlog
-	rx   []inbound
-	up   atomic.Bool
-	disp atomic.Pointer[dispatcher]
+	nic     *nic
+	dev     *virtio.Device
+	mac     tcpip.LinkAddress
+	station [header.EthernetAddressSize]byte // mac as well
+	mtu     atomic.Uint32
+	gso     stack.SupportedGSO
+	tx      []backlog
+	rx      []inbound
+	up      atomic.Bool
+	disp    atomic.Pointer[dispatcher]
 
 	unsent atomic.Uint32 // queues with packets that the device was not told of
 
@@ -52,7 +53,7 @@ type inbound struct{ gro gro.GRO }
 
 func newLink(dev *virtio.Device) *link {
 	mac, queues := dev.MAC(), dev.MaxQueues()
-	l := &link{dev: dev, mac: tcpip.LinkAddress(mac[:]), tx: make([]backlog, queues), rx: make([]inbound, queues)}
+	l := &link{dev: dev, mac: tcpip.LinkAddress(mac[:]), station: mac, tx: make([]backlog, queues), rx: make([]inbound, queues)}
 	l.mtu.Store(uint32(dev.MTU()))
 	l.gso = stack.GVisorGSOSupported
 	if dev.Segments() {
@@ -307,7 +308,7 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 	kind := tcpip.PacketHost
 	switch dst := eth[:header.EthernetAddressSize]; {
 	case dst[0]&1 == 0:
-		if string(dst) != string(l.mac) {
+		if [header.EthernetAddressSize]byte(dst) != l.station {
 			l.stats.otherHost.Add(1)
 			return
 		}

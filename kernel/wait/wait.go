@@ -108,6 +108,7 @@ func (q *Queue) Notify(ev Events) {
 // Empty reports whether nobody waits, so that a notifier can skip its work.
 func (q *Queue) Empty() bool {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.head == nil
+	empty := q.head == nil
+	q.mu.Unlock()
+	return empty
 }

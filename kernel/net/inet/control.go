@@ -150,6 +150,11 @@ func (s *Socket) write(t *transfer, o tcpip.WriteOptions) (int64, tcpip.Error) {
 		s.tosMu.RUnlock()
 		return n, err
 	}
+	return s.writeWithTOS(ep, t, o)
+}
+
+// writeWithTOS sets the type of service meanwhile. A function with deferred calls in a loop is slow to return, always.
+func (s *Socket) writeWithTOS(ep tcpip.Endpoint, t *transfer, o tcpip.WriteOptions) (int64, tcpip.Error) {
 	s.tosMu.Lock()
 	defer s.tosMu.Unlock()
 	for _, opt := range [...]tcpip.SockOptInt{tcpip.IPv4TOSOption, tcpip.IPv6TrafficClassOption} {

@@ -95,7 +95,11 @@ func (d *Device) Begin(queue, n int, h *Header) (f *Frame, ok bool) {
 	t.unused = t.unused[:len(t.unused)-1]
 	s := &t.slots[token]
 	from := len(t.spare) - need
-	s.frames = append(s.frames[:0], t.spare[from:]...)
+	if need == 1 { // no copy
+		s.frames = append(s.frames[:0], t.spare[from])
+	} else {
+		s.frames = append(s.frames[:0], t.spare[from:]...)
+	}
 	t.spare = t.spare[:from]
 	t.inUse += need
 	b := s.frames[0].Bytes()
@@ -155,7 +159,11 @@ func (t *transmit) reap() {
 			return
 		}
 		s := &t.slots[token]
-		t.spare = append(t.spare, s.frames...)
+		if len(s.frames) == 1 {
+			t.spare = append(t.spare, s.frames[0])
+		} else {
+			t.spare = append(t.spare, s.frames...)
+		}
 		t.inUse -= len(s.frames)
 		s.frames = s.frames[:0]
 		t.unused = append(t.unused, token)
