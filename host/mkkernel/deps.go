@@ -71,7 +71,9 @@ var edits = []edit{
 	{"pkg/tcpip/stack/stack.go", "\t\t\topts.DefaultIPTables = DefaultTables\n",
 		"\t\t\topts.DefaultIPTables = func(tcpip.Clock, *rand.Rand) *IPTables { return new(IPTables) }\n", 1},
 	// Acknowledgements that data carries: deps/delack.go.txt.
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\tpendingProcessing bool `state:\"nosave\"`\n", "\tpendingProcessing bool `state:\"nosave\"`\n\n\tdelack delayedAck\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tpendingProcessing bool `state:\"nosave\"`\n", "\tpendingProcessing bool `state:\"nosave\"`\n\n\tdelack delayedAck\n\n\tprocessor atomic.Pointer[processor]\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\"runtime\"\n", "\t\"runtime\"\n\t\"sync/atomic\"\n", 1},
+	{"pkg/tcpip/transport/tcp/endpoint.go", "\tprocessor := e.protocol.dispatcher.selectProcessor(e.ID)\n", "\tprocessor := e.protocol.dispatcher.processorOf(e, e.ID)\n", 1},
 	{"pkg/tcpip/transport/tcp/connect.go", "\t// Send an ACK for all processed packets if needed.\n\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.snd.sendAck()\n",
 		"\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.ackData()\n", 1},
 	{"pkg/tcpip/transport/tcp/snd.go", "\t// We need to clone the packet because sendRaw takes ownership of pkt,\n", "\ts.ep.sentData(s.LastSendTime)\n", 1},

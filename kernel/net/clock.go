@@ -37,10 +37,14 @@ type timer struct {
 	fire wait.Func
 }
 
-// tick is the precision of longer timers, in nanoseconds. Every connection has
-// some, and they mostly expire for nothing: those of a tick share an interrupt and
-// a goroutine. Linux's timers of TCP have the same one.
-const tick = 4e6
+// tick is the precision of timers from tickFrom on, in nanoseconds. Every
+// connection has some, and they mostly expire for nothing: those of a tick share an
+// interrupt and a goroutine. Linux's timers of TCP have the same one, the shortest
+// two of them (TCP_TIMEOUT_MIN).
+const (
+	tick     = 4e6
+	tickFrom = 1e6
+)
 
 // Reset sets the timer to d from now. A time that no clock reaches, which is how
 // the stack makes a timer that it does not need yet, is none.
@@ -51,7 +55,7 @@ func (t *timer) Reset(d time.Duration) {
 		return
 	}
 	at := now + max(int64(d), 0)
-	if d >= tick {
+	if d >= tickFrom {
 		at = (at + tick - 1) / tick * tick
 	}
 	t.Start(at, t.fire)

@@ -46,9 +46,10 @@ var ioRows = []Row{
 // keeps its last one.
 type operand struct {
 	mm.Buf
-	t    *task.Thread
-	msg  *socket.Message // for sockets; nil before the first
-	fast [linux.UIO_FASTIOV]mm.IOVec
+	t     *task.Thread
+	msg   *socket.Message // for sockets; nil before the first
+	pages pageSource      // of sendfile(2), to sockets
+	fast  [linux.UIO_FASTIOV]mm.IOVec
 }
 
 // takeOperand returns an operand without a Buf.

@@ -177,10 +177,15 @@ func sendPages(t *task.Thread, f *vfs.File, s socket.Socket, to socket.SourceSen
 	if n <= 0 {
 		return 0, nil
 	}
+	o := takeOperand(t)
+	defer o.free()
+	m := o.message(0)
+	defer m.Reset()
 	var done int64
 	send := func() error {
 		for done < n {
-			k, err := to.SendFrom(&pageSource{cache, pos + done, n - done})
+			o.pages = pageSource{cache, pos + done, n - done}
+			k, err := to.SendFrom(m, &o.pages)
 			done += int64(k)
 			if err != nil || k == 0 {
 				return err

@@ -112,11 +112,12 @@ func (n *Inode) Stat(st *vfs.Stat) error {
 		st.Size = c.Size()
 		st.Blocks = uint64(c.Pages()) * 8
 	case st.Mode&unix.S_IFMT == unix.S_IFREG && n.lower != nil:
-		var l vfs.Stat
-		if err := n.lower.Stat(&l); err != nil {
+		own := *st // whoever is called through an interface would get a new one from the heap
+		if err := n.lower.Stat(st); err != nil {
 			return err
 		}
-		st.Size, st.Blocks = l.Size, l.Blocks
+		own.Size, own.Blocks = st.Size, st.Blocks
+		*st = own
 	}
 	st.Blksize = 4096
 	return nil

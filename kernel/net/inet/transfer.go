@@ -153,7 +153,7 @@ func (s *Socket) ended() {
 }
 
 // SendFrom implements socket.SourceSender.
-func (s *Socket) SendFrom(src socket.Source) (int, error) {
+func (s *Socket) SendFrom(m *socket.Message, src socket.Source) (int, error) {
 	if !s.isTCP() {
 		return 0, unix.EOPNOTSUPP
 	}
@@ -163,7 +163,9 @@ func (s *Socket) SendFrom(src socket.Source) (int, error) {
 	if err := s.maySend(); err != nil {
 		return 0, err
 	}
-	t := &transfer{src: src}
+	t := transferOf(m)
+	defer t.free()
+	t.src = src
 	n, err := s.endpoint().Write(t, tcpip.WriteOptions{})
 	if err == nil {
 		return int(n), nil

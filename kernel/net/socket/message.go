@@ -156,7 +156,7 @@ type Source interface {
 
 // A SourceSender is a stream that can send a Source of any length without a detour.
 // It returns how much of it was taken; what it has read of the rest is of no
-// consequence.
+// consequence. The message is empty, and keeps the family's Scratch.
 type SourceSender interface {
-	SendFrom(src Source) (int, error)
+	SendFrom(m *Message, src Source) (int, error)
 }
