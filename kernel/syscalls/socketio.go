@@ -178,9 +178,12 @@ func sendPages(t *task.Thread, f *vfs.File, s socket.Socket, to socket.SourceSen
 		return 0, nil
 	}
 	o := takeOperand(t)
-	defer o.free()
 	m := o.message(0)
-	defer m.Reset()
+	defer func() {
+		m.Reset()
+		o.pages = pageSource{}
+		o.free()
+	}()
 	var done int64
 	send := func() error {
 		for done < n {
