@@ -1,10 +1,13 @@
 package main
 
 import (
+	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +33,16 @@ var (
 	stackFmt string
 	//go:embed deps/rate.go.txt
 	stackRate string
+	//go:embed deps/pool.go.txt
+	stackPool string
+	//go:embed deps/flow.go.txt
+	stackFlow string
+	//go:embed deps/shortcut.go.txt
+	stackShortcut string
+	//go:embed deps/head.go.txt
+	stackHead string
+	//go:embed deps/turn.go.txt
+	stackTurn string
 )
 
 // ownImport are imports of packages for which the stack gets ones of its own: its last group is the package's name. With fmt
@@ -42,72 +55,16 @@ const treeModule, treeFile = "github.com/google/btree", "btree_generic.go"
 // packageClause is the head of a Go file, with its build constraints.
 var packageClause = regexp.MustCompile(`(?s)\A.*?\npackage \w+\n`)
 
-// sha is a hash without the standard library's FIPS 140 module.
-const sha = "\"gosv/kernel/random/sha256\""
+// stackMutex leaves out the functions around a mutex that note for a checker, which is not compiled in, who holds it.
+const stackMutex = `package sync
 
-// edit is a change of single lines, which must be there exactly as often as said.
-type edit struct {
-	name, old, new string
-	count          int
-}
+import "sync"
 
-var edits = []edit{
-	{"pkg/tcpip/tcpip.go", "\t\"net\"\n", "", 1},
-	{"pkg/tcpip/tcpip.go", "make(net.HardwareAddr, ", "make([]byte, ", 1},
-	{"pkg/tcpip/header/ipv6.go", "\"crypto/sha256\"", sha, 1},
-	{"pkg/tcpip/transport/tcp/connect.go", "\"crypto/sha256\"", sha, 1},
-	{"pkg/tcpip/transport/tcp/protocol.go", "\"crypto/sha256\"", sha, 1},
-	{"pkg/tcpip/transport/tcp/accept.go", "\"crypto/sha1\"", "sha1 " + sha, 1}, // keys of SYN cookies
-	// Reflection that can call methods.
-	{"pkg/tcpip/stack/stack.go", "\t\tif err := binary.Read(opts.SecureRNG, binary.LittleEndian, &v); err != nil {\n\t\t\tpanic(err)\n\t\t}\n",
-		"\t\tvar b [8]byte\n\t\tif _, err := io.ReadFull(opts.SecureRNG, b[:]); err != nil {\n\t\t\tpanic(err)\n\t\t}\n\t\tv = int64(binary.LittleEndian.Uint64(b[:]))\n", 1},
-	{"pkg/tcpip/tcpip.go", "if s, ok := v.Addr().Interface().(**StatCounter); ok {", "if s := (**StatCounter)(unsafe.Pointer(v.UnsafeAddr())); v.Type() == reflect.TypeOf(*s) {", 1},
-	{"pkg/tcpip/tcpip.go", "if s, ok := v.Addr().Interface().(**IntegralStatCounterMap); ok {",
-		"if s := (**IntegralStatCounterMap)(unsafe.Pointer(v.UnsafeAddr())); v.Type() == reflect.TypeOf(*s) {", 1},
-	{"pkg/tcpip/tcpip.go", "\t\"time\"\n", "\t\"time\"\n\t\"unsafe\"\n", 1},
-	// There are no packet filters: the tables stay as they were made, which nobody looks at then. 90 KB are never linked.
-	{"pkg/tcpip/stack/iptables.go", "\tif !it.modified {\n\t\t// Many users never", "\tif true {\n\t\t// Many users never", 1},
-	{"pkg/tcpip/stack/iptables.go", "\tif !it.modified {\n\t\treturn tcpip.Address{}", "\tif true {\n\t\treturn tcpip.Address{}", 1},
-	{"pkg/tcpip/stack/stack.go", "\t\t\topts.DefaultIPTables = DefaultTables\n",
-		"\t\t\topts.DefaultIPTables = func(tcpip.Clock, *rand.Rand) *IPTables { return new(IPTables) }\n", 1},
-	// Acknowledgements that data carries: deps/delack.go.txt.
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\tpendingProcessing bool `state:\"nosave\"`\n", "\tpendingProcessing bool `state:\"nosave\"`\n\n\tdelack delayedAck\n\n\tprocessor atomic.Pointer[processor]\n", 1},
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\"runtime\"\n", "\t\"runtime\"\n\t\"sync/atomic\"\n", 1},
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\tprocessor := e.protocol.dispatcher.selectProcessor(e.ID)\n", "\tprocessor := e.protocol.dispatcher.processorOf(e, e.ID)\n", 1},
-	{"pkg/tcpip/transport/tcp/connect.go", "\t// Send an ACK for all processed packets if needed.\n\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.snd.sendAck()\n",
-		"\tif e.rcv.RcvNxt != e.snd.MaxSentAck {\n\t\te.ackData()\n", 1},
-	{"pkg/tcpip/transport/tcp/snd.go", "\t// We need to clone the packet because sendRaw takes ownership of pkt,\n", "\ts.ep.sentData(s.LastSendTime)\n", 1},
-	// Connections are accepted in the order of their last segment: deps/delack.go.txt.
-	{"pkg/tcpip/transport/tcp/dispatcher.go", "\t\td.selectProcessor(id).queueEndpoint(ep)\n", "\t\td.processorOf(ep, id).queueEndpoint(ep)\n", 1},
-	// A window that was offered is not taken back: what its scale cannot express is given, as Linux does (tcp_select_window).
-	// Rounded down, it shrank by some bytes; a peer that had sent them had its acknowledgements refused from then on, and two
-	// full windows stayed full.
-	{"pkg/tcpip/transport/tcp/rcv.go", "\t// Apply silly-window avoidance when recovering from zero-window situation.\n",
-		"\tunit := seqnum.Size(1) << r.RcvWndScale\n\tnewWnd = (newWnd + unit - 1) &^ (unit - 1)\n" +
-			"\tif r.RcvAcc.LessThan(r.RcvNxt.Add(newWnd)) {\n\t\tr.RcvAcc = r.RcvNxt.Add(newWnd)\n\t}\n\n", 1},
-	// A program that has shut down both directions, one after the other, has not closed: see Shutdown in kernel/net/inet.
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\t\tif e.shutdownFlags&tcpip.ShutdownWrite != 0 && rcvBufUsed > 0 {\n",
-		"\t\t\tif flags == tcpip.ShutdownRead|tcpip.ShutdownWrite && rcvBufUsed > 0 {\n", 1},
-	// TCP_MAXSEG of a connection.
-	{"pkg/tcpip/transport/tcp/endpoint.go", "\t\t\tv = int(e.userMSS)\n\t\t}\n", "\t\t\tv = int(e.userMSS)\n\t\t} else if state.connected() {\n\t\t\tv = e.snd.MaxPayloadSize\n\t\t}\n", 1},
-	// A queue of errors that nobody reads does not grow for ever.
-	{"pkg/tcpip/socketops.go", "\tso.errQueue.PushBack(err)\n", "\tif so.errQueue.Len() < 64 {\n\t\tso.errQueue.PushBack(err)\n\t}\n", 1},
-	// Readers are told that there is no more when the state says so, too: one on another CPU saw the end of the data and no
-	// EPOLLRDHUP, of which nobody told it again.
-	{"pkg/tcpip/transport/tcp/rcv.go", "\t\tr.closed = true\n\t\tr.ep.readyToRead(nil)\n", "\t\tr.closed = true\n", 1},
-	{"pkg/tcpip/transport/tcp/rcv.go", "\t\tcase StateFinWait2:\n\t\t\tr.ep.setEndpointState(StateTimeWait)\n\t\t}\n", "\t\tcase StateFinWait2:\n\t\t\tr.ep.setEndpointState(StateTimeWait)\n\t\t}\n\t\tr.ep.readyToRead(nil)\n", 1},
-	// A limit for TIME-WAIT: deps/timewait.go.txt.
-	{"pkg/tcpip/transport/tcp/dispatcher.go", "\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n",
-		"\tep.timeWaitTimer = ep.stack.Clock().AfterFunc(timeWaitDuration, ep.timeWaitTimerExpired)\n\tenterTimeWait(ep)\n", 1},
-	{"pkg/tcpip/transport/tcp/connect.go", "func (e *Endpoint) timeWaitTimerExpired() {\n\te.mu.Lock()\n", "func (e *Endpoint) timeWaitTimerExpired() {\n\tdefer leaveTimeWait()\n\te.mu.Lock()\n", 1},
-	// A datagram's source may be an IPv4 address: see control.go in kernel/net/inet.
-	{"pkg/tcpip/transport/internal/network/endpoint.go", "ipv6PktInfoValid := e.effectiveNetProto == header.IPv6ProtocolNumber && opts", "ipv6PktInfoValid := opts", 1},
-	{"pkg/tcpip/transport/internal/network/endpoint.go", "if e.stack.CheckLocalAddress(nicID, header.IPv6ProtocolNumber, pktInfoAddr) == 0 {",
-		"if pktInfoAddr.BitLen() != header.IPv4AddressSizeBits && e.stack.CheckLocalAddress(nicID, header.IPv6ProtocolNumber, pktInfoAddr) == 0 {", 1},
-	// A processor's work is a batch: see hold in kernel/net.
-	{"pkg/tcpip/transport/tcp/dispatcher.go", "\t\tcase w == &p.newEndpointWaker:\n\t\t\tfor {\n\t\t\t\tep := p.epQ.dequeue()\n\t\t\t\tif ep == nil {\n",
-		"\t\tcase w == &p.newEndpointWaker:\n\t\t\tbeginBatch()\n\t\t\tfor {\n\t\t\t\tep := p.epQ.dequeue()\n\t\t\t\tif ep == nil {\n\t\t\t\t\tendBatch()\n", 1},
-}
+type (
+	Mutex               = sync.Mutex
+	CrossGoroutineMutex = sync.Mutex
+)
+`
 
 // lockClass registers a type of lock with gVisor's checker of lock orders, which is not compiled in. There are some 60, and
 // under emulation that is half a millisecond of each boot. A function named _ is checked and not compiled.
@@ -137,8 +94,10 @@ func download(name string) (dir, gomod string, err error) {
 	return module.Dir, module.GoMod, nil
 }
 
-// replaceStack makes a copy of the module in dir, with its files changed as above, and a copy of go.mod that replaces the
-// original by it: the go command lets no overlay change its module cache. It returns the copy's name, for go build -modfile.
+// replaceStack makes a copy of the module with the changes above, and in dir a copy of go.mod that replaces the original by it: the go
+// command lets no overlay change its module cache. It returns that copy's name, for go build -modfile. The folder of the module's
+// copy is in the kernel, as go version -m shows; so that a build gives the same kernel everywhere, it is one of this
+// repository, and named after its contents.
 func replaceStack(dir string) (modfile string, err error) {
 	from, gomod, err := download(stackModule)
 	if err != nil {
@@ -152,9 +111,21 @@ func replaceStack(dir string) (modfile string, err error) {
 	if err != nil {
 		return "", err
 	}
-	to := filepath.Join(dir, "stack")
+	if err := os.MkdirAll("build", 0o755); err != nil {
+		return "", err
+	}
+	to, err := os.MkdirTemp("build", "new-stack-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(to) // it is called something else in the end
+	if err := os.Chmod(to, 0o755); err != nil {
+		return "", err
+	}
+	contents := []string{filepath.Base(from)}
 	put := func(rel, text string) error {
 		text = ownImport.ReplaceAllString(text, `$1"`+stackModule+`/pkg/$2"`)
+		contents = append(contents, fmt.Sprintf("%s %x", rel, sha256.Sum256([]byte(text))))
 		return os.WriteFile(filepath.Join(to, rel), []byte(text), 0o644)
 	}
 	for name, text := range map[string]string{"fmt": stackFmt, "rate": stackRate, "btree": string(btree)} {
@@ -169,8 +140,11 @@ func replaceStack(dir string) (modfile string, err error) {
 		return "", err
 	}
 
-	all := slices.Concat(edits, speedups)
-	saved, edited := 0, 0
+	patches, err := readPatches()
+	if err != nil {
+		return "", err
+	}
+	saved := 0
 	for _, part := range stackParts {
 		err := filepath.WalkDir(filepath.Join(from, "pkg", part), func(name string, d os.DirEntry, err error) error {
 			if err != nil {
@@ -216,20 +190,17 @@ func replaceStack(dir string) (modfile string, err error) {
 				return err
 			}
 			changed := ownImport.MatchString(text)
-			for _, e := range all {
-				if e.name != rel {
-					continue
+			for _, h := range patches[rel] {
+				if text, err = h.apply(text); err != nil {
+					return err
 				}
-				if n := strings.Count(text, e.old); n != e.count {
-					return fmt.Errorf("%s has %q %d times, want %d: this release needs a look at mkkernel", name, e.old, n, e.count)
-				}
-				text = strings.ReplaceAll(text, e.old, e.new)
-				edited++
 				changed = true
 			}
+			delete(patches, rel)
 			if changed {
 				return put(rel, text)
 			}
+			contents = append(contents, rel)
 			return os.Symlink(name, filepath.Join(to, rel))
 		})
 		if err != nil {
@@ -249,13 +220,24 @@ func replaceStack(dir string) (modfile string, err error) {
 			return "", err
 		}
 	}
-	if saved < 20 || edited != len(all) {
-		return "", fmt.Errorf("%s has %d files for save and restore, and %d of %d edits: this release needs a look at mkkernel",
-			stackModule, saved, edited, len(all))
+	if saved < 20 || len(patches) > 0 {
+		return "", fmt.Errorf("%s has %d files for save and restore, and lacks %v, which patches change: this release needs a look at mkkernel",
+			stackModule, saved, slices.Sorted(maps.Keys(patches)))
+	}
+
+	slices.Sort(contents)
+	final := fmt.Sprintf("./build/stack-%x", sha256.Sum256([]byte(strings.Join(contents, "\n"))))[:len("./build/stack-")+16]
+	if old, err := os.Readlink(filepath.Join(final, "go.mod")); err != nil || old != gomod { // none, or of another module cache
+		if err := os.RemoveAll(final); err != nil {
+			return "", err
+		}
+		if err := os.Rename(to, final); err != nil && !errors.Is(err, fs.ErrExist) { // another build may have made it
+			return "", err
+		}
 	}
 
 	modfile = filepath.Join(dir, "go.mod")
-	for name, extra := range map[string]string{"go.mod": "\nreplace " + stackModule + " => " + to + "\n", "go.sum": ""} {
+	for name, extra := range map[string]string{"go.mod": "\nreplace " + stackModule + " => " + final + "\n", "go.sum": ""} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			return "", err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -106,5 +107,30 @@ func TestStack(t *testing.T) {
 	}
 	if out, err := exec.Command("go", append(args, "./kernel/net/...")...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A build gives the same kernel wherever its temporary folder is.
+func TestReproducible(t *testing.T) {
+	t.Chdir("../..")
+	var first []byte
+	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "a-longer-name")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("TMPDIR", dir)
+		out := filepath.Join(dir, "kernel.elf")
+		if err := run(options{out: out, pkg: "./cmd/gosv-kernel", profile: "full"}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+		} else if !bytes.Equal(first, b) {
+			t.Error("two builds differ")
+		}
 	}
 }
