@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,16 +13,6 @@ func TestParse(t *testing.T) {
 	got := parse([]byte("noise\r\nUB-START\r\nUB getppid 345.0 ns\r\nUB pipe FAIL 5\r\nUB a b\r\nUB x 1.5 us/round\r\n"))
 	if len(got) != 2 || got["getppid"] != 345 || got["x"] != 1.5 {
 		t.Errorf("got %v", got)
-	}
-}
-
-func TestInitramfs(t *testing.T) {
-	b := initramfs([]byte("program"))
-	if len(b)%4 != 0 || !bytes.HasPrefix(b, []byte("070701")) || !bytes.Contains(b, []byte("dev/console\x00")) || !bytes.Contains(b, []byte("TRAILER!!!")) {
-		t.Errorf("not an archive: %q", b)
-	}
-	if n := bytes.Count(b, []byte("070701")); n != 6 {
-		t.Errorf("%d entries", n)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"gosv/host/rootfs"
 	"gosv/host/vmm"
 	"gosv/host/vmm/qemu"
+	"gosv/test/debian"
 )
 
 // wire is a system's tap interface in the network namespace of the measurement, with the host's address on it and the guest's.
@@ -98,23 +99,15 @@ func (l *linux) serve(s service, cpus int, w wire) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range linuxModules {
-		found, _ := filepath.Glob(filepath.Join(l.o.work, "linux/lib/modules/*/kernel", m+".ko"))
-		if len(found) == 0 {
-			return nil, fmt.Errorf("the kernel package has no %s", m)
-		}
-		b, err := os.ReadFile(found[0])
-		if err != nil {
-			return nil, err
-		}
-		tree.AddData("/modules/"+filepath.Base(found[0]), 0o644, b)
+	if err := l.AddModules(tree, debian.VirtioNet...); err != nil {
+		return nil, err
 	}
 	init, err := os.ReadFile(filepath.Join(l.o.work, "net"))
 	if err != nil {
 		return nil, err
 	}
 	tree.AddData("/init", 0o755, init)
-	archive, err := treeArchive(tree)
+	archive, err := debian.Archive(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +126,7 @@ func (l *linux) serve(s service, cpus int, w wire) ([]string, error) {
 	}
 	// The device is that of the other system, to the letter.
 	m := l.o.network(cpus, w)
-	m.Kernel = l.file
+	m.Kernel = l.File
 	other, err := qemu.QEMU{}.Command(m)
 	if err != nil {
 		return nil, err
@@ -145,10 +138,6 @@ func (l *linux) serve(s service, cpus int, w wire) ([]string, error) {
 	}
 	return argv, nil
 }
-
-// linuxModules are the drivers of a virtio network device in Debian's cloud
-// kernel, by their paths.
-var linuxModules = []string{"drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci", "net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"}
 
 // netChild is the variable that tells this program that it is in its network
 // namespace, and where its results go.

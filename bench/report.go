@@ -106,7 +106,7 @@ func document(o options, all []*results, when map[string]string, old string) str
 		"Written by `make bench`. The same program runs on gosv and as the first process of Debian's\n"+
 		"cloud kernel (%s), under the same QEMU with the same accelerator (%s), the systems in turn; one CPU, but where it says two.\n"+
 		"Figures are medians: of %d boots, %d runs of the micro benchmark, %d rounds of each network load. Host: %s.\n",
-		l.version, o.accel, o.runs, o.rows, o.net, host())
+		l.Version, o.accel, o.runs, o.rows, o.net, host())
 	fmt.Fprintf(&b, "\nThe ratio is gosv's figure by Linux's: smaller is better, but for the network. Budgets are those of the architecture; a\n"+
 		"missed one stands under its table with by how much, and what would close it.\n")
 	for _, t := range tables {

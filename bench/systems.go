@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"gosv/host/rootfs"
 	"gosv/host/vmm"
 	"gosv/host/vmm/qemu"
+	"gosv/test/debian"
 )
 
 // machine is one to start.
@@ -112,86 +112,32 @@ func (g *gosv) command(m machine) ([]string, error) {
 // linux boots Debian's cloud kernel with an initial RAM file system that holds
 // the program as /init.
 type linux struct {
-	o       options
-	version string
-	file    string
-	initrd  map[string]string
+	o options
+	*debian.Kernel
+	initrd map[string]string
 }
 
 func newLinux(o options, programs map[string]string) (*linux, error) {
-	l := &linux{o: o, initrd: map[string]string{}}
-	if err := l.fetch(filepath.Join(o.work, "linux")); err != nil {
+	k, err := debian.Fetch(filepath.Join(o.work, "linux"))
+	if err != nil {
 		return nil, fmt.Errorf("the cloud kernel of Debian: %w", err)
 	}
+	l := &linux{o: o, Kernel: k, initrd: map[string]string{}}
 	for _, name := range []string{"first", "ubench"} {
 		b, err := os.ReadFile(programs[name])
 		if err != nil {
 			return nil, err
 		}
 		l.initrd[name] = filepath.Join(o.work, name+".cpio")
-		if err := os.WriteFile(l.initrd[name], initramfs(b), 0o644); err != nil {
+		if err := os.WriteFile(l.initrd[name], debian.Initramfs(b), 0o644); err != nil {
 			return nil, err
 		}
 	}
 	return l, nil
 }
 
-var kernelPackage = regexp.MustCompile(`linux-image-\S+-cloud-amd64`)
-
-// fetch downloads and unpacks the kernel package with apt, unless it is there.
-func (l *linux) fetch(dir string) error {
-	find := func() bool {
-		found, _ := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*"))
-		drivers, _ := filepath.Glob(filepath.Join(dir, "lib/modules/*/kernel/drivers/net/virtio_net.ko"))
-		if len(found) == 0 || len(drivers) == 0 {
-			return false
-		}
-		l.file = found[len(found)-1]
-		l.version = strings.TrimPrefix(filepath.Base(l.file), "vmlinuz-")
-		return true
-	}
-	if find() {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	depends := func() string {
-		out, _ := exec.Command("apt-cache", "depends", "linux-image-cloud-amd64").Output()
-		_, rest, _ := strings.Cut(string(out), "Depends:")
-		return kernelPackage.FindString(rest)
-	}
-	name := depends()
-	if name == "" {
-		if out, err := exec.Command("apt-get", "update").CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get update: %w\n%s", err, out)
-		}
-		if name = depends(); name == "" {
-			return errors.New("apt knows no package linux-image-cloud-amd64: it needs a Debian machine")
-		}
-	}
-	get := exec.Command("apt-get", "download", name)
-	get.Dir = dir
-	if out, err := get.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get download %s: %w\n%s", name, err, out)
-	}
-	packages, _ := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if len(packages) == 0 {
-		return fmt.Errorf("apt-get download %s left no package", name)
-	}
-	if out, err := exec.Command("dpkg-deb", "-x", packages[0], dir).CombinedOutput(); err != nil {
-		return fmt.Errorf("dpkg-deb: %w\n%s", err, out)
-	}
-	os.Remove(packages[0])
-	os.RemoveAll(filepath.Join(dir, "usr"))
-	if !find() {
-		return fmt.Errorf("package %s has no kernel", name)
-	}
-	return nil
-}
-
 func (l *linux) hold(name string, tree *rootfs.Tree) error {
-	archive, err := treeArchive(tree)
+	archive, err := debian.Archive(tree)
 	if err != nil {
 		return err
 	}
@@ -200,15 +146,14 @@ func (l *linux) hold(name string, tree *rootfs.Tree) error {
 }
 
 func (l *linux) name() string   { return "Linux" }
-func (l *linux) kernel() string { return l.file }
+func (l *linux) kernel() string { return l.File }
 
 func (l *linux) command(m machine) ([]string, error) {
 	typ := m.typ
 	if typ == "microvm" {
 		typ = "microvm,rtc=on" // with its timer and interrupt controller, which this kernel wants
 	}
-	// no_timer_check: under emulation the check of the timer fails on a busy host, and the boot stalls.
-	line := "console=ttyS0 quiet no_timer_check panic=-1 reboot=t"
+	line := debian.CommandLine
 	if len(m.args) > 0 {
 		line += " -- " + strings.Join(m.args, " ")
 	}
@@ -219,5 +164,5 @@ func (l *linux) command(m machine) ([]string, error) {
 		argv = append(argv, "-accel", "tcg,thread=multi", "-cpu", "max"+m.cpu)
 	}
 	return append(argv, "-m", strconv.FormatInt(m.memory, 10)+"M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
-		"-no-reboot", "-kernel", l.file, "-initrd", l.initrd[m.program], "-append", line, "-serial", "stdio"), nil
+		"-no-reboot", "-kernel", l.File, "-initrd", l.initrd[m.program], "-append", line, "-serial", "stdio"), nil
 }

@@ -46,17 +46,7 @@ func newWire(t testing.TB, far, name string, w wire) string {
 	near := int(tun.Fd())
 	from, to := w.end(func(b []byte) { unix.Write(packets, b) }), w.end(func(b []byte) { unix.Write(near, b) }) //nolint:errcheck // a packet that is not carried is lost
 	go carry(func(b []byte) (int, error) { return unix.Read(near, b) }, from)
-	go carry(func(b []byte) (int, error) {
-		for {
-			n, sender, err := unix.Recvfrom(packets, b, 0)
-			if err != nil {
-				return n, err
-			}
-			if s, ok := sender.(*unix.SockaddrLinklayer); ok && s.Pkttype != unix.PACKET_OUTGOING {
-				return n, nil
-			}
-		}
-	}, to)
+	go carry(func(b []byte) (int, error) { return received(packets, b) }, to)
 	return name
 }
 
@@ -83,6 +73,19 @@ func packetSocket(t testing.TB, name string) int {
 		}
 	}
 	return s
+}
+
+// received reads a packet that came in at an interface, not one that goes out.
+func received(socket int, b []byte) (int, error) {
+	for {
+		n, sender, err := unix.Recvfrom(socket, b, 0)
+		if err != nil {
+			return n, err
+		}
+		if s, ok := sender.(*unix.SockaddrLinklayer); ok && s.Pkttype != unix.PACKET_OUTGOING {
+			return n, nil
+		}
+	}
 }
 
 // carry moves packets until the reader fails for good.

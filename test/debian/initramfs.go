@@ -1,4 +1,4 @@
-package main
+package debian
 
 import (
 	"bytes"
@@ -43,8 +43,8 @@ func (c *cpio) end() []byte {
 
 const directory, character, executable = 0o040755, 0o020666, 0o100755
 
-// initramfs makes an archive with a program as /init and the devices that it opens.
-func initramfs(init []byte) []byte {
+// Initramfs makes an archive with a program as /init and the devices that it opens.
+func Initramfs(init []byte) []byte {
 	var c cpio
 	c.entry("dev", directory, 0, 0, nil)
 	c.entry("dev/console", character, 5, 1, nil)
@@ -54,8 +54,8 @@ func initramfs(init []byte) []byte {
 	return c.end()
 }
 
-// treeArchive makes an archive of a tree, with the console.
-func treeArchive(t *rootfs.Tree) ([]byte, error) {
+// Archive makes an archive of a tree, with the console.
+func Archive(t *rootfs.Tree) ([]byte, error) {
 	var c cpio
 	for _, e := range t.Entries() {
 		if e.Path == "/" {
