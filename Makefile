@@ -40,7 +40,7 @@ guest: build ## programs in the guest: conformance, boots, Debian's programs and
 
 net: build ## only the servers in the guest, with real clients and on a bad wire (minutes)
 	@sh test/setup.sh $(if $(GOSV_TEST_FULL),full)
-	$(GO) test -count=1 -timeout 40m -v ./test/net
+	$(GO) test -count=1 -timeout 90m -v ./test/net
 
 soak: build ## redis under mixed load for 20 minutes, and what the kernel holds meanwhile
 	@sh test/setup.sh

@@ -28,6 +28,8 @@ type cpuSched struct {
 	setting    int64 // the same, if the timer is to be set when the lock is given back
 	settingNow int64 // the time when that was found
 	sliceEnd   int64 // when the running thread has to give way, if others wait
+	halted     int64 // when the CPU went to sleep, 0 if it is awake
+	slept      int64 // how long the last time
 }
 
 const slice = 10e6 // ns
@@ -214,7 +216,7 @@ func (q *cpuSched) expire(now int64) {
 }
 
 // arm has this CPU's timer set for what comes next. A timer that fires too early is left alone: the interrupt is cheaper
-// than the reprogramming. sched.lock is held.
+// than the reprogramming, but for a CPU that goes to sleep for long, as it did the last time. sched.lock is held.
 //
 //go:nosplit
 func (q *cpuSched) arm(now int64) {
@@ -228,7 +230,8 @@ func (q *cpuSched) arm(now int64) {
 	if q.idle == 0 && q.sliceEnd != 0 && (next == 0 || q.sliceEnd < next) {
 		next = q.sliceEnd
 	}
-	if next == 0 || q.armed > now && q.armed <= next {
+	long := q.idle != 0 && q.slept > slice
+	if next == 0 || q.armed > now && (q.armed == next || q.armed < next && !long) {
 		return
 	}
 	q.armed, q.setting, q.settingNow = next, next, now
@@ -284,6 +287,9 @@ func schedule(c *cpu.CPU) {
 	for {
 		lockSched()
 		now := cpu.Nanotime()
+		if q.halted != 0 {
+			q.slept, q.halted = now-q.halted, 0
+		}
 		q.expire(now)
 		if atomic.LoadUint32(&cpu.IRQPending) != 0 {
 			post(irqSlot)
@@ -314,6 +320,7 @@ func schedule(c *cpu.CPU) {
 		q.idle = 1
 		sched.idle++
 		c.Cur = 0
+		q.halted = now
 		q.arm(now)
 		cpu.EnterIdle(c)
 		unlockSched()
@@ -376,8 +383,10 @@ func tick(c *cpu.CPU, f *cpu.Regs) bool {
 		}
 	}
 	over := q.head != 0 && (q.tail != before || end)
-	q.watch(now)
-	q.arm(now)
+	if c.Cur != 0 { // if not, schedule goes on behind its halt, and does this
+		q.watch(now)
+		q.arm(now)
+	}
 	unlockSched()
 	return over
 }
