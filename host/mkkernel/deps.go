@@ -227,13 +227,14 @@ func replaceStack(dir string) (modfile string, err error) {
 
 	slices.Sort(contents)
 	final := fmt.Sprintf("./build/stack-%x", sha256.Sum256([]byte(strings.Join(contents, "\n"))))[:len("./build/stack-")+16]
-	if old, err := os.Readlink(filepath.Join(final, "go.mod")); err != nil || old != gomod { // none, or of another module cache
-		if err := os.RemoveAll(final); err != nil {
-			return "", err
+	err = os.Rename(to, final)
+	if old, _ := os.Readlink(filepath.Join(final, "go.mod")); errors.Is(err, fs.ErrExist) && old != gomod { // its links lead to another module cache
+		if err = os.RemoveAll(final); err == nil {
+			err = os.Rename(to, final)
 		}
-		if err := os.Rename(to, final); err != nil && !errors.Is(err, fs.ErrExist) { // another build may have made it
-			return "", err
-		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
 	}
 
 	modfile = filepath.Join(dir, "go.mod")

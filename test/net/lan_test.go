@@ -243,7 +243,7 @@ func TestBadWire(t *testing.T) {
 		}},
 		{"netem", func(t testing.TB) string {
 			if load(true, false) {
-				t.Skip("full loads only: it starts a machine with Debian's kernel, of which the package is downloaded")
+				t.Skip("only the relay loses packets here: tc netem needs a second machine, and the package of its kernel; GOSV_TEST_FULL=1 make net runs it")
 			}
 			return newNetem(t)
 		}},

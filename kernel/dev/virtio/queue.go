@@ -206,9 +206,7 @@ func (q *Queue) Add(token uint32, out, in []Segment) bool {
 	q.unused -= int(c.direct)
 	c.busy, c.table, c.token = true, table, token
 	c.writable = uint32(min(writable, 1<<32-1))
-	q.ring[q.availIdx&(q.size-1)] = head
-	q.availIdx++
-	q.pending++
+	q.offer(head)
 	return true
 }
 
@@ -227,10 +225,15 @@ func (q *Queue) AddOne(token uint32, s Segment, write bool) bool {
 		d.flags, c.writable = descWrite, s.Len
 	}
 	q.desc[head] = d
+	q.offer(head)
+	return true
+}
+
+// offer puts a chain into the ring, of which the device learns by Kick.
+func (q *Queue) offer(head uint16) {
 	q.ring[q.availIdx&(q.size-1)] = head
 	q.availIdx++
 	q.pending++
-	return true
 }
 
 // Kick shows the device what was added, and notifies it unless it asked not to
