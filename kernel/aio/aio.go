@@ -12,7 +12,6 @@
 package aio
 
 import (
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -20,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/kernel/frame"
-	"gosv/kernel/fs/procfs"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
@@ -34,10 +33,10 @@ const (
 
 	magic          = 0xa10a10a1
 	compatFeatures = 1
-
-	// MaxEvents is /proc/sys/fs/aio-max-nr: how many events all contexts may have.
-	MaxEvents = 65536
 )
+
+// maxEvents is fs.aio-max-nr: how many events all contexts may have.
+var maxEvents sysctl.Uint64 = 65536
 
 // Offsets in struct aio_ring.
 const (
@@ -141,7 +140,7 @@ func Setup(t *task.Thread, n uint32) (*Context, error) {
 		return nil, unix.EINVAL
 	}
 	registry.mu.Lock()
-	if registry.events+n > MaxEvents || registry.events+n < n {
+	if uint64(registry.events+n) > maxEvents.Load() || registry.events+n < n {
 		registry.mu.Unlock()
 		return nil, unix.EAGAIN
 	}
@@ -252,12 +251,17 @@ func (c *Context) end() {
 	c.memory.Release()
 }
 
-func init() {
-	procfs.AddSysctl("fs/aio-nr", func() string {
+var sysctls = [...]sysctl.Row{
+	{Name: "fs.aio-nr", Value: &sysctl.Ulong{Get: func(int) uint64 {
 		registry.mu.Lock()
 		defer registry.mu.Unlock()
-		return strconv.FormatUint(uint64(registry.events), 10)
-	}, nil)
+		return uint64(registry.events)
+	}}},
+	{Name: "fs.aio-max-nr", Value: &sysctl.Ulong{Var: &maxEvents}},
+}
+
+func init() {
+	sysctl.Register(sysctls[:])
 	task.OnLeave(func(t *task.Thread, last, _ bool) {
 		if !last || registry.owners.Load() == 0 {
 			return

@@ -4,7 +4,6 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
-	"gosv/kernel/frame"
 	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/wait"
 )
@@ -52,7 +51,7 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	}
 	if a.SetTID != 0 {
 		switch {
-		case a.SetTID >= maxPID:
+		case a.SetTID >= int(pidMax.Load()):
 			return 0, unix.EINVAL
 		case !t.Creds().Has(unix.CAP_CHECKPOINT_RESTORE) && !t.Creds().Has(unix.CAP_SYS_ADMIN):
 			return 0, unix.EPERM
@@ -241,7 +240,9 @@ func (c *Thread) publish(parent *Thread, a *CloneArgs, traced bool) (tid int, er
 	case parent.work.Load()&workExit != 0:
 		return 0, linux.ERESTARTNOINTR
 	case a.SetTID == 0:
-		c.TID = tab.newID()
+		if c.TID = tab.newID(); c.TID == 0 {
+			return 0, unix.EAGAIN
+		}
 	case tab.used(a.SetTID):
 		return 0, unix.EEXIST
 	default:
@@ -280,8 +281,7 @@ func (c *Thread) publish(parent *Thread, a *CloneArgs, traced bool) (tid int, er
 // full reports whether there are as many threads as memory allows, by the rule of
 // Linux, or as RLIMIT_NPROC allows the caller's user.
 func (tab *Table) full(t *Thread) bool {
-	total, _, _, _ := frame.Stats()
-	most := max(64, int(total)*cpu.PageSize/(8*16<<10))
+	most := int(threadsMost(0))
 	c := t.Creds()
 	limit := t.Proc.Limit(rlimitNPROC)
 	tab.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 )
 
@@ -101,7 +102,7 @@ func (t *Thread) joinDump() {
 // corePattern is /proc/sys/kernel/core_pattern, coreUsesPID what is beside it.
 var (
 	corePattern atomic.Pointer[string]
-	coreUsesPID atomic.Bool
+	coreUsesPID sysctl.Int32
 )
 
 // maxCorePattern is the length that Linux allows.
@@ -124,12 +125,6 @@ func SetCorePattern(s string) error {
 	corePattern.Store(&s)
 	return nil
 }
-
-// CoreUsesPID reports whether the process ID is added to names without one.
-func CoreUsesPID() bool { return coreUsesPID.Load() }
-
-// SetCoreUsesPID sets it.
-func SetCoreUsesPID(on bool) { coreUsesPID.Store(on) }
 
 // coreName expands the pattern.
 func (t *Thread) coreName(pattern string, sig int, now int64) string {
@@ -183,7 +178,7 @@ func (t *Thread) coreName(pattern string, sig int, now int64) string {
 			text(p.Exe())
 		}
 	}
-	if CoreUsesPID() && !withPID {
+	if coreUsesPID.Load() != 0 && !withPID {
 		b = append(b, '.')
 		number(int64(p.PID))
 	}

@@ -25,8 +25,8 @@ func TestCoreName(t *testing.T) {
 			t.Errorf("%s: %q, want %q", pattern, got, want)
 		}
 	}
-	SetCoreUsesPID(true)
-	defer SetCoreUsesPID(false)
+	coreUsesPID.Store(1)
+	defer coreUsesPID.Store(0)
 	if got := th.coreName("core", 11, 0) + " " + th.coreName("c%p", 11, 0); got != "core.11 c11" {
 		t.Errorf("with core_uses_pid: %q", got)
 	}

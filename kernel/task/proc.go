@@ -24,12 +24,6 @@ const Version = "#1 SMP gosv"
 func ProcConfig(commandLine string, terminal bool) procfs.Config {
 	return procfs.Config{
 		Processes: procTable{Tasks}, Release: Release, Version: Version, CommandLine: commandLine, ConsoleTTY: terminal,
-		Hostname:      Hostname,
-		SetHostname:   func(s string) error { SetHostname(s); return nil },
-		Domainname:    Domainname,
-		SetDomainname: func(s string) error { SetDomainname(s); return nil },
-		CorePattern:   CorePattern, SetCorePattern: SetCorePattern,
-		CoreUsesPID: CoreUsesPID, SetCoreUsesPID: SetCoreUsesPID,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/cpu"
+	"gosv/kernel/sysctl"
 )
 
 // Table is the processes and threads by their IDs: a PID namespace.
@@ -24,14 +25,36 @@ type Table struct {
 // Tasks is the table of all programs.
 var Tasks = &Table{tasks: map[int]*Thread{}, procs: map[int]*Process{}}
 
-const maxPID = 1 << 22
+// Bounds of IDs (PID_MAX_LIMIT, RESERVED_PIDS). After the first round the IDs
+// start behind those of a machine's first processes.
+const (
+	maxPID      = 1 << 22
+	reservedPID = 300
+)
 
-// newID returns an ID that no thread, process, group or session has. mu is held.
+// pidMax is kernel.pid_max: one more than the highest ID that is given out.
+var pidMax sysctl.Int32 = maxPID
+
+// setPIDMax changes it. IDs may be given a second time earlier from then on.
+func setPIDMax(_ int, v int32) error {
+	Tasks.mu.Lock()
+	Tasks.chosen = true
+	pidMax.Store(v)
+	Tasks.mu.Unlock()
+	return nil
+}
+
+// newID returns an ID that no thread, process, group or session has, 0 if all are
+// in use. mu is held.
 func (tab *Table) newID() int {
-	for {
+	most := int(pidMax.Load())
+	for rounds := 0; ; {
 		tab.last++
-		if tab.last >= maxPID {
-			tab.last = 300
+		if tab.last >= most {
+			if rounds++; rounds > 1 {
+				return 0
+			}
+			tab.last = reservedPID
 		}
 		if id := tab.last; !tab.used(id) {
 			return id
@@ -45,7 +68,7 @@ func (tab *Table) used(id int) bool {
 	if tab.tasks[id] != nil || tab.procs[id] != nil {
 		return true
 	}
-	if tab.forks <= maxPID-300 && !tab.chosen {
+	if tab.forks <= maxPID-reservedPID && !tab.chosen {
 		return false // no ID has been given a second time yet
 	}
 	for _, p := range tab.procs {

@@ -1,29 +1,21 @@
 package uring
 
 import (
-	"strconv"
-	"sync/atomic"
-
 	"golang.org/x/sys/unix"
 
-	"gosv/kernel/fs/procfs"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/task"
 )
 
 // disabled is /proc/sys/kernel/io_uring_disabled: with 1 only privileged processes
 // may make rings, with 2 nobody.
-var disabled atomic.Int32
+var disabled sysctl.Int32
 
-func init() {
-	procfs.AddSysctl("kernel/io_uring_disabled", func() string { return strconv.Itoa(int(disabled.Load())) }, func(s string) error {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 0 || n > 2 {
-			return unix.EINVAL
-		}
-		disabled.Store(int32(n))
-		return nil
-	})
+var sysctls = [...]sysctl.Row{
+	{Name: "kernel.io_uring_disabled", Value: &sysctl.Int{Var: &disabled, Max: 2}},
 }
+
+func init() { sysctl.Register(sysctls[:]) }
 
 // Allowed reports whether the thread may make a ring.
 func Allowed(t *task.Thread) bool {

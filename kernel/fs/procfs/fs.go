@@ -17,16 +17,6 @@ type Config struct {
 	Version     string // uname -v
 	CommandLine string // the kernel's
 
-	Hostname      func() string
-	SetHostname   func(string) error // nil: cannot be changed
-	Domainname    func() string      // nil: "(none)"
-	SetDomainname func(string) error
-
-	CorePattern    func() string // nil: there are no core files
-	SetCorePattern func(string) error
-	CoreUsesPID    func() bool
-	SetCoreUsesPID func(bool)
-
 	// CPUTimes returns how long a CPU has been idle, and busy with interrupts, in
 	// ns since the boot; nil if nobody counts, and then the idle time is what the
 	// threads have not used, in equal parts.
@@ -71,7 +61,7 @@ func New(cfg Config) *FS {
 	fs.addNet()
 	fs.root.Lazily(func(*vfs.StaticDir) {
 		fs.addSystem()
-		fs.root.Add("sys", vfs.NewStaticDir(0o555).Lazily(fs.addSysctl))
+		fs.root.Add("sys", newSettingsDir(new(settings), ""))
 	})
 	return fs
 }

@@ -13,6 +13,7 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 )
 
@@ -109,9 +110,7 @@ var world = sync.OnceValue(func() *fake {
 	if err != nil {
 		panic(err)
 	}
-	name := "host"
-	cfg := Config{Processes: f, Release: "6.1.0-gosv", Version: "#1", CommandLine: "x", Hostname: func() string { return name },
-		SetHostname: func(s string) error { name = s; return nil }}
+	cfg := Config{Processes: f, Release: "6.1.0-gosv", Version: "#1", CommandLine: "x"}
 	if _, err := vfs.MountAt(at, New(cfg), "proc", unix.MS_NOSUID); err != nil {
 		panic(err)
 	}
@@ -274,7 +273,7 @@ func TestFormats(t *testing.T) {
 		"/proc/stat":                          `^cpu  \d+( \d+){9}\ncpu0 \d+( \d+){9}\n`,
 		"/proc/version":                       `^Linux version 6\.1\.0-gosv .*#1\n$`,
 		"/proc/sys/kernel/random/uuid":        `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$`,
-		"/proc/sys/kernel/pid_max":            `^4194304\n$`,
+		"/proc/sys/kernel/test/name":          `^old\n$`,
 		"/proc/thread-self/comm":              `^prog \(1\)\n$`,
 		"/proc/7/task/7/status":               `(?m)^Pid:\t7$`,
 		"/proc/self/oom_score_adj":            `^0\n$`,
@@ -307,6 +306,29 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+var (
+	settingName = "old"
+	testRows    = [...]sysctl.Row{{Name: "kernel.test.name", Value: &sysctl.String{Max: 16, Get: func() string { return settingName },
+		Set: func(s string) error { settingName = s; return nil }}}}
+)
+
+func init() { sysctl.Register(testRows[:]) }
+
+// TestSettings walks the tree: each row is there once.
+func TestSettings(t *testing.T) {
+	seen := map[string]bool{}
+	f := world()
+	sysctl.Each(func(r *sysctl.Row) {
+		if seen[r.Path()] {
+			t.Errorf("%s is declared twice", r.Name)
+		}
+		seen[r.Path()] = true
+		if _, err := f.open("/proc/sys/"+r.Path(), 0); err != nil && r.Permissions()&0o400 != 0 {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+	})
+}
+
 func write(f *fake, path, text string) error {
 	file, err := f.open(path, unix.O_WRONLY|unix.O_TRUNC)
 	if err != nil {
@@ -331,8 +353,8 @@ func TestWrite(t *testing.T) {
 		t.Errorf("oom_score_adj 5000: %v", err)
 	}
 	f.adj = 0
-	if err := write(f, "/proc/sys/kernel/hostname", "new\n"); err != nil || f.read(t, "/proc/sys/kernel/hostname") != "new\n" {
-		t.Errorf("hostname: %v", err)
+	if err := write(f, "/proc/sys/kernel/test/name", "new\n"); err != nil || f.read(t, "/proc/sys/kernel/test/name") != "new\n" {
+		t.Errorf("a setting: %v", err)
 	}
 	if err := write(f, "/proc/sys/vm/swappiness", "1"); err != unix.EACCES {
 		t.Errorf("swappiness: %v", err)

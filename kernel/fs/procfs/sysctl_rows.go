@@ -1,0 +1,117 @@
+package procfs
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"gosv/kernel/random"
+	"gosv/kernel/sysctl"
+	"gosv/kernel/vfs"
+)
+
+// sysctls are the settings that no other package steers: what is true of this
+// kernel, in Linux's names (Documentation/admin-guide/sysctl). They cannot be
+// written where Linux's can, because nothing would come of it.
+var sysctls = [...]sysctl.Row{
+	{Name: "kernel.ostype", Value: sysctl.Fixed("Linux")},
+	{Name: "kernel.arch", Value: sysctl.Fixed(machine)},
+	{Name: "kernel.cap_last_cap", Value: &sysctl.Int{Get: func(int) int32 { return unix.CAP_LAST_CAP }}},
+	{Name: "kernel.overflowuid", Value: sysctl.Fixed("65534")},
+	{Name: "kernel.overflowgid", Value: sysctl.Fixed("65534")},
+	{Name: "kernel.ngroups_max", Value: sysctl.Fixed("65536")},
+	{Name: "kernel.pty.max", Value: sysctl.Fixed("4096")},
+	{Name: "kernel.randomize_va_space", Value: sysctl.Fixed("2")},
+	{Name: "kernel.perf_event_paranoid", Value: sysctl.Fixed("4")},
+	{Name: "kernel.kptr_restrict", Value: sysctl.Fixed("2")},
+	{Name: "kernel.dmesg_restrict", Value: sysctl.Fixed("1")},
+	{Name: "kernel.panic", Value: sysctl.Fixed("1")},
+	{Name: "kernel.panic_on_oops", Value: sysctl.Fixed("1")},
+	{Name: "kernel.tainted", Value: sysctl.Fixed("0")},
+	{Name: "kernel.sched_rr_timeslice_ms", Value: sysctl.Fixed("100")},
+	{Name: "kernel.sched_rt_period_us", Value: sysctl.Fixed("1000000")},
+	{Name: "kernel.sched_rt_runtime_us", Value: sysctl.Fixed("950000")},
+	{Name: "kernel.unprivileged_bpf_disabled", Value: sysctl.Fixed("2")},
+	{Name: "kernel.shmmax", Value: sysctl.Fixed("18446744073692774399")},
+	{Name: "kernel.shmall", Value: sysctl.Fixed("18446744073692774399")},
+	{Name: "kernel.shmmni", Value: sysctl.Fixed("4096")},
+	{Name: "kernel.sem", Value: sysctl.Fixed("32000\t1024000000\t500\t32000")},
+	{Name: "kernel.msgmax", Value: sysctl.Fixed("8192")},
+	{Name: "kernel.msgmnb", Value: sysctl.Fixed("16384")},
+	{Name: "kernel.msgmni", Value: sysctl.Fixed("1024")},
+	{Name: "kernel.random.poolsize", Value: sysctl.Fixed("256")},
+	{Name: "kernel.random.entropy_avail", Value: sysctl.Fixed("256")},
+	{Name: "kernel.random.write_wakeup_threshold", Value: sysctl.Fixed("256")},
+	{Name: "kernel.random.urandom_min_reseed_secs", Value: sysctl.Fixed("60")},
+	{Name: "kernel.random.uuid", Value: &sysctl.String{Get: newUUID}},
+	{Name: "kernel.random.boot_id", Value: &sysctl.String{Get: bootID}},
+	{Name: "vm.overcommit_memory", Value: sysctl.Fixed("1")},
+	{Name: "vm.overcommit_ratio", Value: sysctl.Fixed("50")},
+	{Name: "vm.overcommit_kbytes", Value: sysctl.Fixed("0")},
+	{Name: "vm.max_map_count", Value: sysctl.Fixed("65530")},
+	{Name: "vm.mmap_min_addr", Value: sysctl.Fixed("65536")},
+	{Name: "vm.swappiness", Value: sysctl.Fixed("0")},
+	{Name: "vm.nr_hugepages", Value: sysctl.Fixed("0")},
+	{Name: "vm.nr_overcommit_hugepages", Value: sysctl.Fixed("0")},
+	{Name: "vm.panic_on_oom", Value: sysctl.Fixed("0")},
+	{Name: "vm.oom_kill_allocating_task", Value: sysctl.Fixed("1")},
+	{Name: "vm.legacy_va_layout", Value: sysctl.Fixed("0")},
+	{Name: "vm.mmap_rnd_bits", Value: sysctl.Fixed("28")},
+	{Name: "vm.page-cluster", Value: sysctl.Fixed("0")},
+	{Name: "vm.drop_caches", Value: sysctl.Fixed("0")},
+	{Name: "vm.memfd_noexec", Value: sysctl.Fixed("0")},
+	{Name: "fs.file-max", Value: sysctl.Fixed("9223372036854775807")},
+	{Name: "fs.file-nr", Value: &sysctl.Ulong{N: 3, Get: fileNumbers}},
+	{Name: "fs.nr_open", Value: sysctl.Fixed("1048576")},
+	{Name: "fs.pipe-max-size", Value: sysctl.Fixed("1048576")},
+	{Name: "fs.pipe-user-pages-soft", Value: sysctl.Fixed("16384")},
+	{Name: "fs.pipe-user-pages-hard", Value: sysctl.Fixed("0")},
+	{Name: "fs.overflowuid", Value: sysctl.Fixed("65534")},
+	{Name: "fs.overflowgid", Value: sysctl.Fixed("65534")},
+	{Name: "fs.suid_dumpable", Value: sysctl.Fixed("0")},
+	{Name: "fs.protected_hardlinks", Value: sysctl.Fixed("0")},
+	{Name: "fs.protected_symlinks", Value: sysctl.Fixed("0")},
+	{Name: "fs.protected_fifos", Value: sysctl.Fixed("0")},
+	{Name: "fs.protected_regular", Value: sysctl.Fixed("0")},
+	{Name: "fs.mount-max", Value: sysctl.Fixed("100000")},
+	{Name: "fs.epoll.max_user_watches", Value: sysctl.Fixed("1048576")},
+	{Name: "fs.inotify.max_queued_events", Value: sysctl.Fixed("16384")},
+	{Name: "fs.inotify.max_user_instances", Value: sysctl.Fixed("1024")},
+	{Name: "fs.inotify.max_user_watches", Value: sysctl.Fixed("65536")},
+	{Name: "fs.mqueue.queues_max", Value: sysctl.Fixed("256")},
+	{Name: "fs.mqueue.msg_max", Value: sysctl.Fixed("10")},
+	{Name: "fs.mqueue.msgsize_max", Value: sysctl.Fixed("8192")},
+	{Name: "fs.mqueue.msg_default", Value: sysctl.Fixed("10")},
+	{Name: "fs.mqueue.msgsize_default", Value: sysctl.Fixed("8192")},
+	{Name: "net.core.somaxconn", Value: sysctl.Fixed("4096")},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
+
+// fileNumbers are the numbers of fs.file-nr: open, free, the most.
+func fileNumbers(i int) uint64 {
+	switch i {
+	case 0:
+		return uint64(vfs.OpenFiles())
+	case 1:
+		return 0
+	}
+	return 1<<63 - 1
+}
+
+var bootID = sync.OnceValue(newUUID)
+
+// newUUID returns a random UUID (RFC 9562, version 4).
+func newUUID() string {
+	var u [16]byte
+	random.Read(u[:])
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	b := make([]byte, 0, 36)
+	for i, c := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b = append(b, '-')
+		}
+		b = hex(b, uint64(c), 2)
+	}
+	return string(b)
+}
