@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 )
 
@@ -85,10 +86,11 @@ const (
 
 // Table is all objects of a kind.
 type Table[T Object] struct {
-	Max int // how many there can be (shmmni and its kin)
+	Max *sysctl.Int32 // how many there can be (shmmni and its kin)
 
 	mu    sync.Mutex
 	slots []T
+	used  int
 	keys  map[int32]T
 	seq   uint16
 }
@@ -110,13 +112,12 @@ func (t *Table[T]) Get(c *vfs.Creds, key int32, flags uint32, create func(Perm) 
 	if key != Private && flags&Creat == 0 {
 		return 0, unix.ENOENT
 	}
+	if t.used >= int(t.Max.Load()) {
+		return 0, unix.ENOSPC
+	}
 	slot := slices.Index(t.slots, none)
 	if slot < 0 {
-		if len(t.slots) >= t.Max {
-			return 0, unix.ENOSPC
-		}
 		slot = len(t.slots)
-		t.slots = append(t.slots, none)
 	}
 	p := Perm{Key: key, UID: c.EUID, GID: c.EGID, CUID: c.EUID, CGID: c.EGID, Mode: flags & 0o777,
 		Seq: t.seq, ID: int(t.seq)*seqUnit + slot}
@@ -125,7 +126,11 @@ func (t *Table[T]) Get(c *vfs.Creds, key int32, flags uint32, create func(Perm) 
 		return 0, err
 	}
 	t.seq = (t.seq + 1) % maxSeq
+	if slot == len(t.slots) {
+		t.slots = append(t.slots, o)
+	}
 	t.slots[slot] = o
+	t.used++
 	if key != Private {
 		if t.keys == nil {
 			t.keys = make(map[int32]T)
@@ -151,8 +156,13 @@ func (t *Table[T]) Find(id int) (T, error) {
 	return o, nil
 }
 
-// At returns the object in a slot, for SHM_STAT and its kin: EINVAL.
+// MaxSlots is how many objects of a kind there can be at most (IPCMNI).
+const MaxSlots = seqUnit
+
+// At returns the object in the slot of an ID or of a plain number, for SHM_STAT
+// and its kin: EINVAL.
 func (t *Table[T]) At(slot int) (T, error) {
+	slot %= seqUnit
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var none T
@@ -171,15 +181,18 @@ func (t *Table[T]) Hide(key int32, o T) {
 	}
 }
 
-// Remove takes an object with this key out of the table.
-func (t *Table[T]) Remove(key int32, o T) {
+// Remove takes an object with this key out of the table; false if it was not there.
+func (t *Table[T]) Remove(key int32, o T) bool {
 	t.Hide(key, o)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var none T
-	if i := slices.Index(t.slots, o); i >= 0 {
+	i := slices.Index(t.slots, o)
+	if i >= 0 {
 		t.slots[i] = none
+		t.used--
 	}
+	return i >= 0
 }
 
 // All returns the objects, and the highest slot in use.

@@ -9,6 +9,7 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/mm"
 	"gosv/kernel/random"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 )
 
@@ -25,6 +26,7 @@ type Args struct {
 
 	StackLimit uint64 // RLIMIT_STACK
 	NoSetID    bool   // set-user-ID bits have no effect (no_new_privs)
+	NoRandom   bool   // ADDR_NO_RANDOMIZE; a program with another user takes no notice
 }
 
 // An Image is a loaded program.
@@ -97,6 +99,7 @@ type load struct {
 	stackTop uint64
 	creds    *vfs.Creds
 	secure   bool
+	random   int32 // Randomize for this program
 	vdso     uint64
 	layout   Layout
 }
@@ -359,20 +362,42 @@ const (
 	stackGap    = 128 << 20
 )
 
-func randomPages(n uint64) uint64 { return random.Uint64() % n * cpu.PageSize }
+// Randomize is kernel.randomize_va_space: 0 leaves addresses as they are, 1
+// randomizes all but the start of the heap, 2 that too.
+var Randomize sysctl.Int32 = 2
+
+var sysctls = [...]sysctl.Row{
+	{Name: "kernel.randomize_va_space", Value: &sysctl.Int{Var: &Randomize}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
+
+// randomPages returns a size of less than n pages; 0 if nothing is randomized.
+func (l *load) randomPages(n uint64) uint64 {
+	if l.random == 0 {
+		return 0
+	}
+	return random.Uint64() % n * cpu.PageSize
+}
 
 // build fills the address space and returns the initial stack pointer.
 func (l *load) build() (sp uint64, err error) {
-	l.stackTop = cpu.UserTop - randomPages(randomStack)
-	gap := max(stackGap, min(l.StackLimit, cpu.UserTop/6*5)) + randomStack*cpu.PageSize
-	mmapBase := pageUp(cpu.UserTop-gap-randomPages(randomMmap)) - cpu.PageSize
+	if l.random = Randomize.Load(); l.NoRandom && !l.secure {
+		l.random = 0
+	}
+	l.stackTop = cpu.UserTop - l.randomPages(randomStack)
+	gap := max(stackGap, min(l.StackLimit, cpu.UserTop/6*5))
+	if l.random != 0 {
+		gap += randomStack * cpu.PageSize
+	}
+	mmapBase := pageUp(cpu.UserTop-gap-l.randomPages(randomMmap)) - cpu.PageSize
 	l.as.SetLayout(mmapBase, 0, l.stackTop)
 
 	lo, hi, align := l.hdr.span()
 	if l.hdr.typ == etDyn {
 		at := uint64(0)
 		if l.interp != nil {
-			at = (pieBase + randomPages(randomMmap)) &^ (align - 1)
+			at = (pieBase + l.randomPages(randomMmap)) &^ (align - 1)
 		} else if at, err = reserve(l.as, 0, hi-lo+align); err != nil {
 			return 0, err
 		} else {
@@ -426,7 +451,9 @@ func (l *load) describe() {
 	if l.hdr.typ == etDyn && l.interp == nil {
 		y.StartBrk = pieBase // a static PIE lies among the mappings, where no heap can grow
 	}
-	y.StartBrk += randomPages(randomBrk)
+	if l.random > 1 {
+		y.StartBrk += l.randomPages(randomBrk)
+	}
 }
 
 func (l *load) mapInterp() error {

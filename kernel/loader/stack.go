@@ -96,7 +96,9 @@ func (l *load) makeStack() (uint64, error) {
 	y.EnvStart, y.EnvEnd, env = puts(l.Env)
 	y.ArgStart, y.ArgEnd, argv = puts(l.argv)
 	at &^= 15
-	at -= int(random.Uint64() % 16 * 16) // the stack pointer's low bits vary too
+	if l.random != 0 {
+		at -= int(random.Uint64() % 16 * 16) // the stack pointer's low bits vary too
+	}
 	at = max(at, 8*words+64)
 	platform := put(platformName)
 	at = (at - 16) &^ 15

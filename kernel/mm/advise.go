@@ -127,7 +127,7 @@ func (as *AddressSpace) eachPart(lo, hi uint64, f func(a *area, lo, hi uint64) e
 }
 
 func (as *AddressSpace) setFlags(lo, hi uint64, set, clear areaFlags) {
-	if a := as.areas.at(lo); a.flags&^clear|set == a.flags || as.areas.n+2 > maxAreas {
+	if a := as.areas.at(lo); a.flags&^clear|set == a.flags || as.areas.n+2 > int(maxAreas.Load()) {
 		return
 	}
 	as.cut(lo)

@@ -398,7 +398,7 @@ func (as *AddressSpace) growStack(addr uint64) outcome {
 	}
 	start := addr &^ pageMask
 	grow := a.start - start
-	if a.flags&growsDown == 0 || start < minAddr || a.end-start > as.limits.stack || !as.mayGrow(grow, a.flags) {
+	if a.flags&growsDown == 0 || start < minAddr.Load() || a.end-start > as.limits.stack || !as.mayGrow(grow, a.flags) {
 		return noMapping
 	}
 	if b := as.areas.below(a.start); b != nil && b.flags&growsDown == 0 && b.prot != 0 && sub(start, b.end) < guardGap ||

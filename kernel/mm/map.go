@@ -143,7 +143,7 @@ func (as *AddressSpace) place(m *MapArgs, n uint64) (uint64, error) {
 		switch {
 		case m.Addr > cpu.UserTop-n:
 			return 0, unix.ENOMEM
-		case m.Addr < minAddr:
+		case m.Addr < minAddr.Load():
 			return 0, unix.EPERM
 		case m.Flags&unix.MAP_FIXED_NOREPLACE != 0:
 			if a := as.areas.find(m.Addr); a != nil && a.start < m.Addr+n {
@@ -153,7 +153,7 @@ func (as *AddressSpace) place(m *MapArgs, n uint64) (uint64, error) {
 		return m.Addr, nil
 	}
 	if m.Addr != 0 {
-		if addr := max(pageUp(m.Addr), minAddr); addr <= cpu.UserTop-n && as.areas.free(addr, addr+n) {
+		if addr := max(pageUp(m.Addr), minAddr.Load()); addr <= cpu.UserTop-n && as.areas.free(addr, addr+n) {
 			if m.Flags&unix.MAP_32BIT == 0 || addr+n <= 1<<31 {
 				return addr, nil
 			}
@@ -165,7 +165,7 @@ func (as *AddressSpace) place(m *MapArgs, n uint64) (uint64, error) {
 		}
 		return 0, unix.ENOMEM
 	}
-	if addr, ok := as.areas.root.highest(minAddr, as.mmapBase, n); ok {
+	if addr, ok := as.areas.root.highest(max(minAddr.Load(), pageSize), as.mmapBase, n); ok {
 		return addr, nil
 	}
 	if addr, ok := as.areas.root.highest(as.mmapBase, cpu.UserTop&^pageMask, n); ok {
@@ -181,7 +181,7 @@ func (as *AddressSpace) mayMap(addr, n uint64, m *MapArgs, a *area) error {
 		replaced += min(b.end, addr+n) - max(b.start, addr)
 		return true
 	})
-	if as.areas.n+2 > maxAreas {
+	if as.areas.n+2 > int(maxAreas.Load()) {
 		return unix.ENOMEM
 	}
 	if as.vsize-replaced+n > as.limits.as {
@@ -260,7 +260,7 @@ func (as *AddressSpace) Munmap(addr, n uint64) error {
 		return unix.EINVAL
 	}
 	as.mu.Lock()
-	if as.areas.n+1 > maxAreas && as.splits(addr, addr+n) {
+	if as.areas.n+1 > int(maxAreas.Load()) && as.splits(addr, addr+n) {
 		as.unlock()
 		return unix.ENOMEM
 	}

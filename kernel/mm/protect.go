@@ -43,7 +43,7 @@ func (as *AddressSpace) mprotect(addr, n uint64, prot Prot, down bool) error {
 		}
 		lo = a.start
 	}
-	if as.areas.n+2 > maxAreas {
+	if as.areas.n+2 > int(maxAreas.Load()) {
 		return unix.ENOMEM
 	}
 	g := as.begin()

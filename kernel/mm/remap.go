@@ -24,7 +24,7 @@ func (as *AddressSpace) Mremap(old, oldLen, newLen uint64, flags uint32, newAddr
 	}
 	fixed := flags&unix.MREMAP_FIXED != 0
 	if fixed {
-		if newAddr&pageMask != 0 || newAddr > cpu.UserTop-newLen || newAddr < minAddr ||
+		if newAddr&pageMask != 0 || newAddr > cpu.UserTop-newLen || newAddr < minAddr.Load() ||
 			old < newAddr+newLen && newAddr < old+oldLen {
 			return 0, unix.EINVAL
 		}
@@ -42,7 +42,7 @@ func (as *AddressSpace) Mremap(old, oldLen, newLen uint64, flags uint32, newAddr
 	if old+oldLen > a.end {
 		return 0, unix.EFAULT
 	}
-	if as.areas.n+3 > maxAreas {
+	if as.areas.n+3 > int(maxAreas.Load()) {
 		return 0, unix.ENOMEM
 	}
 	if newLen > oldLen {

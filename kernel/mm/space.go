@@ -164,12 +164,8 @@ type AddressSpace struct {
 // limits are the RLIMIT_* that memory obeys, in bytes; ^0 is none.
 type limits struct{ as, stack, data, memlock uint64 }
 
-// Addresses where nothing is placed unless asked for.
-const (
-	minAddr         = 1 << 16 // vm.mmap_min_addr
-	defaultMmapBase = 0x7ffff7fff000
-	maxAreas        = 65530 // vm.max_map_count
-)
+// defaultMmapBase is where mappings start if nothing else is said.
+const defaultMmapBase = 0x7ffff7fff000
 
 // New returns an empty address space with one reference. It fails with ENOMEM.
 func New() (*AddressSpace, error) {

@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"golang.org/x/sys/unix"
+	"gosv/kernel/fs/procfs"
 	"gosv/kernel/ipc"
 	"gosv/kernel/ipc/msg"
 	"gosv/kernel/ipc/sem"
@@ -26,7 +27,12 @@ var sysvRows = []Row{
 	{AMD64: 71, ARM64: 187, Name: "msgctl", Fn: sysMsgctl, Format: "msqid:int, cmd:int, buf:ptr"},
 }
 
-func init() { task.OnExit(func(p *task.Process) { sem.Exit(p, p.PID) }) }
+func init() {
+	task.OnExit(func(p *task.Process) { sem.Exit(p, p.PID) })
+	procfs.Register("sysvipc/msg", msg.AppendList)
+	procfs.Register("sysvipc/sem", sem.AppendList)
+	procfs.Register("sysvipc/shm", shm.AppendList)
+}
 
 const shmHugeTLB = 0o4000
 
@@ -110,7 +116,8 @@ func sysShmctl(t *task.Thread, a *Args) (uint64, error) {
 	var b [112]byte
 	switch cmd {
 	case ipc.Info:
-		put64s(b[:], 0, 1<<64-1-1<<24, 1, shm.MaxSegments, shm.MaxSegments, 1<<64-1-1<<24)
+		n := uint64(shm.MaxSegments.Load())
+		put64s(b[:], 0, shm.MaxSize.Load(), 1, n, n, shm.MaxPages.Load())
 		_, highest := shm.Segments.All()
 		return uint64(highest), t.MM.CopyOut(a[2], b[:72])
 	case shmInfo:
@@ -169,7 +176,7 @@ func sysMsgget(t *task.Thread, a *Args) (uint64, error) {
 }
 
 func sysMsgsnd(t *task.Thread, a *Args) (uint64, error) {
-	if a[2] > msg.MaxMessage {
+	if a[2] > uint64(msg.MaxMessage.Load()) || int64(a[2]) < 0 {
 		return 0, unix.EINVAL
 	}
 	kind, err := t.MM.Load64(a[1])
@@ -215,7 +222,8 @@ func sysMsgctl(t *task.Thread, a *Args) (uint64, error) {
 	switch cmd {
 	case ipc.Info, msgInfo:
 		all, highest := msg.Queues.All()
-		info := [7]uint32{msg.MaxQueues * msg.MaxBytes / 1024, msg.MaxBytes, msg.MaxMessage, msg.MaxBytes, msg.MaxQueues, 16, msg.MaxBytes}
+		// MSGPOOL, MSGMAP and MSGTQL are constants that limit nothing.
+		info := [7]uint32{32000 * 16384 / 1024, 16384, uint32(msg.MaxMessage.Load()), uint32(msg.MaxBytes.Load()), uint32(msg.MaxQueues.Load()), 16, 16384}
 		if cmd == msgInfo {
 			var messages, bytes uint64
 			for _, q := range all {

@@ -26,7 +26,7 @@ func semop(t *task.Thread, a *Args, deadline int64) (uint64, error) {
 	if n == 0 || int(int32(a[0])) < 0 {
 		return 0, unix.EINVAL
 	}
-	if n > sem.MaxOps {
+	if n > uint64(max(sem.MaxOps.Load(), 0)) {
 		return 0, unix.E2BIG
 	}
 	b := make([]byte, 6*n)
@@ -55,8 +55,9 @@ func sysSemctl(t *task.Thread, a *Args) (uint64, error) {
 	switch cmd {
 	case ipc.Info, semInfo:
 		all, highest := sem.Sets.All()
-		info := [10]uint32{sem.MaxPerSet, sem.MaxSets, sem.MaxSets * sem.MaxPerSet, sem.MaxSets * sem.MaxPerSet, sem.MaxPerSet,
-			sem.MaxOps, sem.MaxOps, 20, sem.MaxValue, sem.MaxValue}
+		const all32k = 32000 * 32000 // SEMMAP and SEMMNU, which limit nothing
+		info := [10]uint32{all32k, uint32(sem.MaxSets.Load()), uint32(sem.MaxAll.Load()), all32k, uint32(sem.MaxPerSet.Load()),
+			uint32(sem.MaxOps.Load()), 500, 20, sem.MaxValue, sem.MaxValue}
 		if cmd == semInfo {
 			total := 0
 			for _, s := range all {

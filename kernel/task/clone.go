@@ -208,6 +208,7 @@ func (p *Process) fork(c *Thread, flags uint64) *Process {
 	n.args.Store(p.args.Load())
 	n.limits.copy(&p.limits)
 	n.dumpable.Store(p.dumpable.Load())
+	n.personality.Store(p.personality.Load())
 	n.oomScoreAdj.Store(p.oomScoreAdj.Load())
 	n.coreFilter.Store(p.coreFilter.Load())
 	n.subreaper.Store(false)

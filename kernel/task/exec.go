@@ -14,6 +14,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	img, err := loader.Load(&loader.Args{
 		Caller: t.Caller(), FS: t.FS, Dir: dir, Path: path, Flags: flags, Name: name, Argv: argv, Env: env,
 		StackLimit: p.Limit(unix.RLIMIT_STACK), NoSetID: t.Creds().NoNewPrivs || t.tracedByStranger(),
+		NoRandom: p.Personality()&linux.ADDR_NO_RANDOMIZE != 0,
 	})
 	if err != nil {
 		return err
@@ -55,6 +56,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	if img.Secure {
 		p.dumpable.Store(0)
 		p.parentDeath.Store(0)
+		p.personality.And(^uint32(linux.PER_CLEAR_ON_SETID))
 	}
 	p.membarrier.Store(0)
 	t.restart.fn = nil

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
+	"gosv/kernel/vfs"
 )
 
 // Infinity is RLIM_INFINITY.
@@ -78,7 +79,7 @@ func (t *Thread) SetRlimit(p *Process, resource int, n Rlimit) (old Rlimit, err 
 	if n.Soft > n.Hard {
 		return old, unix.EINVAL
 	}
-	if resource == unix.RLIMIT_NOFILE && n.Hard > 1<<20 {
+	if resource == unix.RLIMIT_NOFILE && n.Hard > uint64(vfs.MaxOpen.Load()) {
 		return old, unix.EPERM
 	}
 	p.limits.mu.Lock()

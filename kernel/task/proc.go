@@ -204,6 +204,7 @@ func (v procThread) State(st *procfs.State) {
 		st.Seccomp, st.SeccompFilters = s.Mode, s.Filters
 	}
 	st.TracerPID = t.TracerPID()
+	st.Personality = p.Personality()
 	st.Dumpable = p.dumpable.Load() == 1
 	h := p.sigHand()
 	p.mu.Lock()

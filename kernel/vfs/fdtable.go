@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/sysctl"
 )
 
 // An FDTable maps descriptors to open files (clone(2), CLONE_FILES). Get takes no
@@ -24,8 +25,11 @@ type FDTable struct {
 
 type fdSlot struct{ f atomic.Pointer[File] }
 
-// maxFDs is fs.nr_open.
+// maxFDs bounds the numbers of descriptors, and so the size of a table.
 const maxFDs = 1 << 20
+
+// MaxOpen is fs.nr_open: descriptors of a process, whatever RLIMIT_NOFILE says.
+var MaxOpen sysctl.Uint32 = maxFDs
 
 // NewFDTable returns an empty table with one reference and the limit.
 func NewFDTable(limit uint64) *FDTable {
@@ -158,7 +162,7 @@ func (t *FDTable) free(fd int) int {
 
 // put fills an empty slot; mu is held.
 func (t *FDTable) put(fd int, f *File, cloexec bool) error {
-	if fd >= maxFDs {
+	if fd >= int(MaxOpen.Load()) {
 		return unix.EMFILE
 	}
 	s := *t.slots.Load()

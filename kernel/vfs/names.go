@@ -168,10 +168,13 @@ func (x *FSContext) Link(c Caller, oldDir *File, oldPath string, newDir *File, n
 	if err := mayCreate(c, w.cur); err != nil {
 		return err
 	}
+	n := old.Dentry.inode
+	if err := mayLink(c, n); err != nil {
+		return err
+	}
 	if old.Dentry.isDir() {
 		return unix.EPERM
 	}
-	n := old.Dentry.inode
 	if err := d.inode.Link(last, n); err != nil {
 		return err
 	}

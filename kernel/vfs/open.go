@@ -91,6 +91,10 @@ func (x *FSContext) open(w *walker, c Caller, dir *File, path string, flags, mod
 		return nil, unix.ENOTDIR
 	case flags&unix.O_CREAT != 0 && w.cur.Dentry.isDir():
 		return nil, unix.EISDIR
+	case flags&unix.O_CREAT != 0 && !created:
+		if err := mayOpenInSticky(w.c, w.cur.Dentry); err != nil {
+			return nil, err
+		}
 	}
 	return w.cur.open(c, flags, created)
 }
@@ -128,6 +132,9 @@ func (x *FSContext) openCreate(w *walker, path string, flags, mode uint32) (crea
 			return false, unix.ELOOP // a mount whose root is a link
 		}
 		w.cur = up
+		if err := mayFollow(w.c, up.Dentry.inode, link.Dentry.inode); err != nil {
+			return false, err
+		}
 		target, done, err := w.readlink(link)
 		if err != nil || done {
 			return false, err

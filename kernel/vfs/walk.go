@@ -17,6 +17,7 @@ type walker struct {
 	start   Path // of RESOLVE_BENEATH
 	cur     Path
 	links   int
+	inner   int // steps under way that are not to the last component
 	resolve uint64
 }
 
@@ -51,9 +52,11 @@ func (w *walker) parent(path string) (last string, slash bool, err error) {
 		if rest == "" {
 			return path[:i], true, nil
 		}
+		w.inner++
 		if err := w.step(path[:i], true); err != nil {
 			return "", false, err
 		}
+		w.inner--
 		path = rest
 	}
 }
@@ -154,6 +157,11 @@ func (w *walker) up() error {
 
 // follow goes where the symbolic link leads; the current place is its directory.
 func (w *walker) follow(link Path) error {
+	if w.inner == 0 {
+		if err := mayFollow(w.c, w.cur.Dentry.inode, link.Dentry.inode); err != nil {
+			return err
+		}
+	}
 	target, done, err := w.readlink(link)
 	if err != nil || done {
 		return err

@@ -15,10 +15,12 @@
 package eventpoll
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
@@ -34,9 +36,14 @@ const (
 	exclusiveOK = uint32(wait.In|wait.Out|wait.Err|wait.Hup) | flagWakeup | flagEdge | flagExclusive
 )
 
-// maxItems bounds what one instance watches (/proc/sys/fs/epoll/max_user_watches
-// bounds it per user on Linux).
-const maxItems = 1 << 20
+// maxItems bounds what one instance watches (on Linux it is of a user).
+var maxItems sysctl.Uint64 = 1 << 20
+
+var sysctls = [...]sysctl.Row{
+	{Name: "fs.epoll.max_user_watches", Value: &sysctl.Ulong{Var: &maxItems, Max: math.MaxInt64}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
 
 // An Instance is what epoll_create(2) makes.
 type Instance struct {
@@ -116,7 +123,7 @@ func (ep *Instance) Control(op, fd int, f *vfs.File, events uint32, data uint64)
 			err = unix.EEXIST
 		case ep.items == nil: // released
 			err = unix.EBADF
-		case len(ep.items) >= maxItems:
+		case uint64(len(ep.items)) >= maxItems.Load():
 			err = unix.ENOSPC
 		default:
 			ep.add(k, q, inner, events, data)

@@ -5,12 +5,14 @@ package inotify
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
@@ -18,12 +20,20 @@ import (
 // Name is what /proc/PID/fd shows.
 const Name = "anon_inode:inotify"
 
-// Limits (/proc/sys/fs/inotify). They are of the machine, not of a user.
-const (
-	MaxEvents    = 16384
-	MaxInstances = 1024
-	MaxWatches   = 65536
+// Limits. They are of the machine, not of a user.
+var (
+	maxEvents    sysctl.Int32 = 16384 // max_queued_events
+	maxInstances sysctl.Int32 = 1024  // max_user_instances
+	maxWatches   sysctl.Int32 = 65536 // max_user_watches
 )
+
+var sysctls = [...]sysctl.Row{
+	{Name: "fs.inotify.max_queued_events", Value: &sysctl.Int{Var: &maxEvents, Max: math.MaxInt32}},
+	{Name: "fs.inotify.max_user_instances", Value: &sysctl.Int{Var: &maxInstances, Max: math.MaxInt32}},
+	{Name: "fs.inotify.max_user_watches", Value: &sysctl.Int{Var: &maxWatches, Max: math.MaxInt32}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
 
 var instances, watches atomic.Int32
 
@@ -71,7 +81,7 @@ type watch struct {
 
 // New makes an instance: EMFILE.
 func New() (*Instance, error) {
-	if instances.Add(1) > MaxInstances {
+	if instances.Add(1) > maxInstances.Load() {
 		instances.Add(-1)
 		return nil, unix.EMFILE
 	}
@@ -114,7 +124,7 @@ func (i *Instance) Add(fs *vfs.FSContext, c vfs.Caller, path string, mask uint32
 			w.mask, wd = mask, w.wd
 			return nil, nil
 		}
-		if watches.Add(1) > MaxWatches {
+		if watches.Add(1) > maxWatches.Load() {
 			watches.Add(-1)
 			return nil, unix.ENOSPC
 		}
@@ -182,10 +192,11 @@ func (i *Instance) add(e event) {
 	switch {
 	case n > 0 && i.events[n-1] == e && e.mask&unix.IN_IGNORED == 0:
 		return
-	case n == MaxEvents:
+	case n >= int(maxEvents.Load()):
+		if n > 0 && i.events[n-1].mask&unix.IN_Q_OVERFLOW != 0 {
+			return
+		}
 		e = event{wd: -1, mask: unix.IN_Q_OVERFLOW}
-	case n > MaxEvents:
-		return
 	}
 	i.events = append(i.events, e)
 	i.bytes += e.size()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
@@ -19,11 +20,32 @@ import (
 const (
 	pageSize     = 4096
 	defaultPages = 16
-	// maxPages is fs.pipe-max-size for those without CAP_SYS_RESOURCE.
-	maxPages = 256
 	// mostPages bounds what anybody may ask for.
 	mostPages = 1 << 19
 )
+
+// maxSize is fs.pipe-max-size in bytes, for those without CAP_SYS_RESOURCE.
+var maxSize sysctl.Uint32 = 1 << 20
+
+var sysctls = [...]sysctl.Row{
+	{Name: "fs.pipe-max-size", Value: &sysctl.Uint{Var: &maxSize, Set: setMaxSize}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
+
+// setMaxSize rounds up to a power of two of pages, as F_SETPIPE_SZ does. EINVAL:
+// more than 2 GiB.
+func setMaxSize(n uint32) error {
+	if n > 1<<31 {
+		return unix.EINVAL
+	}
+	size := uint32(pageSize)
+	for size < n {
+		size *= 2
+	}
+	maxSize.Store(size)
+	return nil
+}
 
 // A Pipe is the queue between its ends.
 type Pipe struct {
@@ -354,7 +376,7 @@ func (p *Pipe) SetCapacity(c *vfs.Creds, n uint64) (int, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if pages > maxPages && pages > len(p.slots) && !c.Has(unix.CAP_SYS_RESOURCE) {
+	if uint64(pages)*pageSize > uint64(maxSize.Load()) && pages > len(p.slots) && !c.Has(unix.CAP_SYS_RESOURCE) {
 		return 0, unix.EPERM
 	}
 	if pages < p.count {

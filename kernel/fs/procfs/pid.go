@@ -165,7 +165,11 @@ func (w *tree) add() {
 	w.file("cpuset", 0o444, func(b []byte) ([]byte, error) { return append(b, "/\n"...), nil })
 	w.file("loginuid", 0o644, func(b []byte) ([]byte, error) { return append(b, "4294967295"...), nil })
 	w.file("sessionid", 0o444, func(b []byte) ([]byte, error) { return append(b, "4294967295"...), nil })
-	w.file("personality", 0o400, func(b []byte) ([]byte, error) { return append(b, "00000000\n"...), nil })
+	w.private("personality", 0o400, must(func(b []byte, t Thread) []byte {
+		var st State
+		t.State(&st)
+		return append(hex(b, uint64(st.Personality), 8), '\n')
+	}))
 	for _, name := range []string{"uid_map", "gid_map"} {
 		w.file(name, 0o644, func(b []byte) ([]byte, error) { return append(b, "         0          0 4294967295\n"...), nil })
 	}

@@ -137,6 +137,7 @@ type State struct {
 	QueuedSignals  int
 	NoNewPrivs     bool
 	Dumpable       bool
+	Personality    uint32 // personality(2)
 	WaitChannel    string // what it waits in, "" if it runs
 	Syscall        int64  // number of the call it is in, -1 if none
 	SyscallArgs    [6]uint64

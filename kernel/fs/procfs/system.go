@@ -53,6 +53,7 @@ func (fs *FS) addSystem() {
 	file("vmstat", appendVmstat)
 	file("gosv", appendKernel)
 	fs.root.Add("mounts", vfs.NewLink("self/mounts"))
+	addRegistered(fs.root, "")
 }
 
 // appendMeminfo writes /proc/meminfo (proc_meminfo(5)). The kernel's own heap is

@@ -8,21 +8,40 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
 
-// Limits (mq_overview(7), /proc/sys/fs/mqueue).
+// Limits (mq_overview(7)).
 const (
-	MaxQueues      = 256
-	MaxMessages    = 10
-	MaxSize        = 8192
-	hardMessages   = 65536 // with CAP_SYS_RESOURCE
-	hardSize       = 16 << 20
-	maxPriority    = 32768
-	DefaultMessage = 10
-	DefaultSize    = 8192
+	hardMessages = 65536 // with CAP_SYS_RESOURCE
+	hardSize     = 16 << 20
+	maxPriority  = 32768
 )
+
+var (
+	maxQueues      sysctl.Int32 = 256
+	maxMessages    sysctl.Int32 = 10
+	maxSize        sysctl.Int32 = 8192
+	defaultMessage sysctl.Int32 = 10
+	defaultSize    sysctl.Int32 = 8192
+)
+
+var sysctls = [...]sysctl.Row{
+	{Name: "fs.mqueue.queues_max", Value: &sysctl.Int{Var: &maxQueues}},
+	{Name: "fs.mqueue.msg_max", Value: &sysctl.Int{Var: &maxMessages, Min: 1, Max: hardMessages}},
+	{Name: "fs.mqueue.msgsize_max", Value: &sysctl.Int{Var: &maxSize, Min: 128, Max: hardSize}},
+	{Name: "fs.mqueue.msg_default", Value: &sysctl.Int{Var: &defaultMessage, Min: 1, Max: hardMessages}},
+	{Name: "fs.mqueue.msgsize_default", Value: &sysctl.Int{Var: &defaultSize, Min: 128, Max: hardSize}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
+
+// usual returns the size of a queue whose maker does not say it.
+func usual() (messages, size int) {
+	return int(min(defaultMessage.Load(), maxMessages.Load())), int(min(defaultSize.Load(), maxSize.Load()))
+}
 
 // A Queue is the inode of a message queue.
 type Queue struct {
@@ -110,13 +129,14 @@ func (d *directory) Create(name string, a *vfs.CreateArgs) (vfs.Inode, error) {
 	if a.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, unix.EPERM
 	}
-	return d.create(name, a.Mode, a.UID, a.GID, DefaultMessage, DefaultSize)
+	messages, size := usual()
+	return d.create(name, a.Mode, a.UID, a.GID, messages, size)
 }
 
 func (d *directory) create(name string, mode, uid, gid uint32, most, size int) (*Queue, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.names) >= MaxQueues {
+	if len(d.names) >= int(maxQueues.Load()) {
 		return nil, unix.ENOSPC
 	}
 	d.lastIno++
@@ -165,10 +185,11 @@ func Open(c *vfs.Creds, name string, flags, mode uint32, attr *Attr) (*vfs.File,
 	case q == nil && flags&unix.O_CREAT == 0:
 		return nil, unix.ENOENT
 	case q == nil:
-		a := Attr{Max: DefaultMessage, Size: DefaultSize}
+		var a Attr
+		a.Max, a.Size = usual()
 		if attr != nil {
 			a = *attr
-			most, size := MaxMessages, MaxSize
+			most, size := int(maxMessages.Load()), int(maxSize.Load())
 			if c.Has(unix.CAP_SYS_RESOURCE) {
 				most, size = hardMessages, hardSize
 			}

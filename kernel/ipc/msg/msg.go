@@ -2,21 +2,31 @@
 package msg
 
 import (
+	"math"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/ipc"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
 
 // Limits (proc_sys_kernel(5)).
-const (
-	MaxQueues  = 1024  // msgmni, which Linux makes depend on the memory
-	MaxMessage = 8192  // msgmax
-	MaxBytes   = 16384 // msgmnb
+var (
+	MaxQueues  sysctl.Int32 = 1024  // msgmni; Linux starts with 32000
+	MaxMessage sysctl.Int32 = 8192  // msgmax
+	MaxBytes   sysctl.Int32 = 16384 // msgmnb
 )
+
+var sysctls = [...]sysctl.Row{
+	{Name: "kernel.msgmni", Value: &sysctl.Int{Var: &MaxQueues, Max: ipc.MaxSlots}},
+	{Name: "kernel.msgmax", Value: &sysctl.Int{Var: &MaxMessage, Max: math.MaxInt32}},
+	{Name: "kernel.msgmnb", Value: &sysctl.Int{Var: &MaxBytes, Max: math.MaxInt32}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
 
 // Flags of msgrcv(2).
 const (
@@ -26,7 +36,7 @@ const (
 )
 
 // Queues is all message queues.
-var Queues = &ipc.Table[*Queue]{Max: MaxQueues}
+var Queues = &ipc.Table[*Queue]{Max: &MaxQueues}
 
 // A Queue is the messages of an identifier.
 type Queue struct {
@@ -56,7 +66,7 @@ func (q *Queue) IPCPerm() *ipc.Perm { return &q.perm }
 // Get is msgget(2).
 func Get(c *vfs.Creds, key int32, flags uint32) (int, error) {
 	return Queues.Get(c, key, flags, func(p ipc.Perm) (*Queue, error) {
-		return &Queue{perm: p, st: Status{CTime: ipc.Now(), MaxBytes: MaxBytes}}, nil
+		return &Queue{perm: p, st: Status{CTime: ipc.Now(), MaxBytes: uint64(MaxBytes.Load())}}, nil
 	}, func(q *Queue) error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -192,7 +202,7 @@ func (q *Queue) Set(c *vfs.Creds, uid, gid, mode uint32, most uint64) error {
 		q.mu.Unlock()
 		return err
 	}
-	if most > MaxBytes && !c.Has(unix.CAP_SYS_RESOURCE) {
+	if most > uint64(MaxBytes.Load()) && !c.Has(unix.CAP_SYS_RESOURCE) {
 		q.mu.Unlock()
 		return unix.EPERM
 	}
@@ -208,4 +218,24 @@ func (q *Queue) Snapshot() (ipc.Perm, Status) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.perm, q.st
+}
+
+// AppendList writes /proc/sysvipc/msg.
+func AppendList(b []byte) []byte {
+	b = append(b, "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime      ctime\n"...)
+	all, _ := Queues.All()
+	for _, q := range all {
+		p, st := q.Snapshot()
+		b = ipc.AppendPerm(b, &p)
+		b = ipc.Column(append(b, "  "...), int64(st.Bytes), 10)
+		b = ipc.Column(append(b, ' '), int64(st.Count), 10)
+		b = ipc.Column(append(b, ' '), int64(st.Sender), 5)
+		b = ipc.Column(append(b, ' '), int64(st.Receiver), 5)
+		b = ipc.AppendOwners(b, &p)
+		for _, t := range [...]int64{st.STime, st.RTime, st.CTime} {
+			b = ipc.Column(append(b, ' '), t, 10)
+		}
+		b = append(b, '\n')
+	}
+	return b
 }

@@ -6,26 +6,51 @@ package sem
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/ipc"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
 
 // Limits (proc_sys_kernel(5), "sem").
-const (
-	MaxSets   = 32000 // SEMMNI
-	MaxPerSet = 32000 // SEMMSL
-	MaxOps    = 500   // SEMOPM
-	MaxValue  = 32767 // SEMVMX
+var (
+	MaxSets   sysctl.Int32 = 32000      // SEMMNI
+	MaxPerSet sysctl.Int32 = 32000      // SEMMSL
+	MaxAll    sysctl.Int32 = 1024000000 // SEMMNS
+	MaxOps    sysctl.Int32 = 500        // SEMOPM
 )
+
+// MaxValue is SEMVMX.
+const MaxValue = 32767
+
+// limits is their order in kernel.sem.
+var limits = [...]*sysctl.Int32{&MaxPerSet, &MaxAll, &MaxOps, &MaxSets}
+
+var sysctls = [...]sysctl.Row{
+	{Name: "kernel.sem", Value: &sysctl.Int{N: len(limits), Get: func(i int) int32 { return limits[i].Load() }, Set: setLimit}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
+
+func setLimit(i int, v int32) error {
+	if limits[i] == &MaxSets && (v < 0 || v > ipc.MaxSlots) {
+		return unix.ERANGE
+	}
+	limits[i].Store(v)
+	return nil
+}
+
+// used is how many semaphores all sets have.
+var used atomic.Int64
 
 // Undo is SEM_UNDO.
 const Undo = 0x1000
 
 // Sets is all semaphore sets.
-var Sets = &ipc.Table[*Set]{Max: MaxSets}
+var Sets = &ipc.Table[*Set]{Max: &MaxSets}
 
 // A Set is the semaphores of an identifier.
 type Set struct {
@@ -67,13 +92,17 @@ func (s *Set) IPCPerm() *ipc.Perm { return &s.perm }
 
 // Get is semget(2).
 func Get(c *vfs.Creds, key int32, n int, flags uint32) (int, error) {
-	if n < 0 || n > MaxPerSet {
+	if n < 0 || n > int(MaxPerSet.Load()) {
 		return 0, unix.EINVAL
 	}
 	return Sets.Get(c, key, flags, func(p ipc.Perm) (*Set, error) {
 		if n == 0 {
 			return nil, unix.EINVAL
 		}
+		if used.Load()+int64(n) > int64(MaxAll.Load()) {
+			return nil, unix.ENOSPC
+		}
+		used.Add(int64(n))
 		return &Set{perm: p, sems: make([]semaphore, n), ctime: ipc.Now()}, nil
 	}, func(s *Set) error {
 		s.mu.Lock()
@@ -212,7 +241,9 @@ func (s *Set) Remove(c *vfs.Creds) error {
 	}
 	s.pending = nil
 	s.mu.Unlock()
-	Sets.Remove(s.perm.Key, s)
+	if Sets.Remove(s.perm.Key, s) {
+		used.Add(-int64(len(s.sems)))
+	}
 	forget(s)
 	return nil
 }
@@ -362,4 +393,20 @@ func Exit(owner any, pid int) {
 		s.retry()
 		s.mu.Unlock()
 	}
+}
+
+// AppendList writes /proc/sysvipc/sem.
+func AppendList(b []byte) []byte {
+	b = append(b, "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"...)
+	all, _ := Sets.All()
+	for _, s := range all {
+		p, otime, ctime, n := s.Snapshot()
+		b = ipc.AppendPerm(b, &p)
+		b = ipc.Column(append(b, ' '), int64(n), 10)
+		b = ipc.AppendOwners(b, &p)
+		b = ipc.Column(append(b, ' '), otime, 10)
+		b = ipc.Column(append(b, ' '), ctime, 10)
+		b = append(b, '\n')
+	}
+	return b
 }

@@ -11,11 +11,27 @@ import (
 	"gosv/kernel/frame"
 	"gosv/kernel/ipc"
 	"gosv/kernel/mm"
+	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 )
 
-// MaxSegments is SHMMNI.
-const MaxSegments = 4096
+// Limits (proc_sys_kernel(5)).
+var (
+	MaxSegments sysctl.Int32  = 4096              // shmmni
+	MaxSize     sysctl.Uint64 = 1<<64 - 1 - 1<<24 // shmmax, in bytes
+	MaxPages    sysctl.Uint64 = 1<<64 - 1 - 1<<24 // shmall
+)
+
+// pages is how many pages all segments have.
+var pages atomic.Uint64
+
+var sysctls = [...]sysctl.Row{
+	{Name: "kernel.shmmni", Value: &sysctl.Int{Var: &MaxSegments, Max: ipc.MaxSlots}},
+	{Name: "kernel.shmmax", Value: &sysctl.Ulong{Var: &MaxSize}},
+	{Name: "kernel.shmall", Value: &sysctl.Ulong{Var: &MaxPages}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
 
 // Bits of Perm.Mode beside the permissions.
 const (
@@ -32,7 +48,7 @@ const (
 )
 
 // Segments is all segments.
-var Segments = &ipc.Table[*Segment]{Max: MaxSegments}
+var Segments = &ipc.Table[*Segment]{Max: &MaxSegments}
 
 // A Segment is memory that processes share: what they map is it.
 type Segment struct {
@@ -53,8 +69,15 @@ func (s *Segment) IPCPerm() *ipc.Perm { return &s.perm }
 // Get is shmget(2) by process pid.
 func Get(c *vfs.Creds, pid int, key int32, size uint64, flags uint32) (int, error) {
 	return Segments.Get(c, key, flags, func(p ipc.Perm) (*Segment, error) {
-		if size == 0 || size > 1<<62 {
+		if size == 0 || size > MaxSize.Load() {
 			return nil, unix.EINVAL
+		}
+		if size > 1<<62 {
+			return nil, unix.ENOSPC
+		}
+		n := (size + cpu.PageSize - 1) / cpu.PageSize
+		if pages.Load()+n > MaxPages.Load() {
+			return nil, unix.ENOSPC
 		}
 		if total, _, _, _ := frame.Stats(); size > uint64(total)*cpu.PageSize {
 			return nil, unix.ENOMEM
@@ -63,6 +86,7 @@ func Get(c *vfs.Creds, pid int, key int32, size uint64, flags uint32) (int, erro
 		if err := s.cache.SetSize(int64(size+cpu.PageSize-1) &^ (cpu.PageSize - 1)); err != nil {
 			return nil, err
 		}
+		pages.Add(n)
 		return s, nil
 	}, func(s *Segment) error {
 		s.mu.Lock()
@@ -103,7 +127,9 @@ func (s *Segment) Release() {
 }
 
 func (s *Segment) destroy() {
-	Segments.Remove(s.key, s)
+	if Segments.Remove(s.key, s) {
+		pages.Add(-((s.Size + cpu.PageSize - 1) / cpu.PageSize))
+	}
 	s.cache.Drop()
 }
 
@@ -249,3 +275,26 @@ func (s *Segment) Snapshot() (p ipc.Perm, atime, dtime, ctime int64, creator, la
 
 // Resident is how many pages have memory.
 func (s *Segment) Resident() int64 { return s.cache.Pages() }
+
+// AppendList writes /proc/sysvipc/shm.
+func AppendList(b []byte) []byte {
+	b = append(b, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime      ctime"+
+		"                   rss                  swap\n"...)
+	all, _ := Segments.All()
+	for _, s := range all {
+		p, atime, dtime, ctime, creator, last := s.Snapshot()
+		b = ipc.AppendPerm(b, &p)
+		b = ipc.Column(append(b, ' '), int64(s.Size), 21)
+		b = ipc.Column(append(b, ' '), int64(creator), 5)
+		b = ipc.Column(append(b, ' '), int64(last), 5)
+		b = ipc.Column(append(b, "  "...), int64(s.Attached()), 5)
+		b = ipc.AppendOwners(b, &p)
+		for _, t := range [...]int64{atime, dtime, ctime} {
+			b = ipc.Column(append(b, ' '), t, 10)
+		}
+		b = ipc.Column(append(b, ' '), s.Resident()*cpu.PageSize, 21)
+		b = ipc.Column(append(b, ' '), 0, 21)
+		b = append(b, '\n')
+	}
+	return b
+}

@@ -1,0 +1,52 @@
+package mm
+
+import (
+	"golang.org/x/sys/unix"
+	"gosv/kernel/frame"
+	"gosv/kernel/sysctl"
+)
+
+var (
+	// minAddr is vm.mmap_min_addr: nothing is mapped below it.
+	minAddr sysctl.Uint64 = 1 << 16
+	// maxAreas is vm.max_map_count: areas of an address space.
+	maxAreas sysctl.Int32 = 65530
+)
+
+var sysctls = [...]sysctl.Row{
+	{Name: "vm.mmap_min_addr", Value: &sysctl.Ulong{Get: func(int) uint64 { return minAddr.Load() }, Set: setMinAddr}, Cap: unix.CAP_SYS_RAWIO},
+	{Name: "vm.max_map_count", Value: &sysctl.Int{Var: &maxAreas, Max: 1<<31 - 1}},
+	{Name: "vm.drop_caches", Mode: 0o200, Value: &sysctl.Int{Get: func(int) int32 { return 0 }, Set: dropCaches, Min: 1, Max: 4}},
+	{Name: "vm.min_free_kbytes", Value: &sysctl.Int{Get: func(int) int32 {
+		_, _, reserved, _ := frame.Stats()
+		return int32(reserved * pageSize / 1024)
+	}}},
+}
+
+func init() { sysctl.Register(sysctls[:]) }
+
+// setMinAddr keeps whole pages. An address beyond the program's half would let
+// nothing be mapped any more.
+func setMinAddr(_ int, v uint64) error {
+	if v > 1<<32 {
+		return unix.EINVAL
+	}
+	minAddr.Store(pageUp(v))
+	return nil
+}
+
+// dropCaches frees the pages of the page cache that nobody maps, if bit 0 says
+// so. What bit 1 is for on Linux, names and inodes, is not dropped.
+func dropCaches(_ int, v int32) error {
+	if v&1 == 0 {
+		return nil
+	}
+	caches.mu.Lock()
+	defer caches.mu.Unlock()
+	for range 2 { // the first round takes the marks of use away
+		for _, c := range caches.list {
+			c.evict(1 << 62)
+		}
+	}
+	return nil
+}
