@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gosv/abi/boot"
+	"gosv/kernel/block"
 	"gosv/kernel/board"
 	"gosv/kernel/cpu"
 	"gosv/kernel/dev/serial"
@@ -42,6 +43,7 @@ func probeDevices(config boot.Config) *devices {
 			var disk *blk.Disk
 			if disk, err = blk.Open(t); err == nil {
 				d.disks = append(d.disks, disk)
+				block.Register(disk)
 			}
 		case virtio.IDConsole:
 			name = "virtio-console"

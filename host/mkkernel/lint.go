@@ -19,7 +19,7 @@ var goroutineCode = []string{
 	"gosv/kernel/board.ParsePVH", // before the Go runtime: its write barriers are off
 	"gosv/kernel/cpu.symbolGo",   // on the stack of a CPU, with a goroutine that has no limit: see symbolize
 	"gosv/kernel/goport.Park", "gosv/kernel/goport.Pin", "gosv/kernel/goport.Ready", "gosv/kernel/goport.(*Interrupt).", "gosv/kernel/goport.PollInterrupts",
-	"gosv/kernel/goport.New", "gosv/kernel/goport.newSlot", "gosv/kernel/goport.TimerInterrupt", "gosv/kernel/goport.SetTimer", "gosv/kernel/goport.start",
+	"gosv/kernel/goport.New", "gosv/kernel/goport.newSlot", "gosv/kernel/goport.TimerInterrupt", "gosv/kernel/goport.Interrupts", "gosv/kernel/goport.SetTimer", "gosv/kernel/goport.start",
 	"gosv/kernel/goport.dispatch", "gosv/kernel/goport.init", "gosv/kernel/goport.findPin", "gosv/kernel/goport.(*pin).route", "gosv/kernel/goport.HeapBytes", "gosv/kernel/goport.Alone",
 }
 

@@ -58,3 +58,11 @@ func SetTimer(at int64) {
 
 // PollInterrupts does nothing on the host.
 func PollInterrupts() {}
+
+// SetName does nothing on the host.
+func (i *Interrupt) SetName(string) {}
+
+// Interrupts returns what a machine could: a timer.
+func Interrupts() []InterruptCount {
+	return []InterruptCount{{Kind: InterruptTimer, Line: -1, Counts: make([]uint64, cpu.NumCPU())}}
+}

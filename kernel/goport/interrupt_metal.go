@@ -21,6 +21,8 @@ type Interrupt struct {
 	slot   uint32
 	g      G
 	pin    *pin // of an I/O APIC, nil: MSI or timer
+	gsi    int  // of pin
+	name   string
 	masked atomic.Uint32
 }
 
@@ -116,12 +118,50 @@ func raise(slot uint32) {
 	atomic.StoreUint32(&cpu.IRQPending, 1)
 }
 
+// ipiCount is the place of inter-processor interrupts in irqCounts, which the
+// dispatcher's slot does not need.
+const ipiCount = watchSlot
+
+// irqCounts is how often each CPU took the interrupt of each slot.
+var irqCounts [cpu.MaxCPUs][maxSlots]uint64
+
+//go:nosplit
+func countIRQ(c *cpu.CPU, slot uint32) { irqCounts[c.Index&(cpu.MaxCPUs-1)][slot&(maxSlots-1)]++ }
+
+// SetName says which device has the interrupt, for Interrupts.
+func (i *Interrupt) SetName(name string) { i.name = name }
+
+// Interrupts returns the counts of all interrupts since the boot.
+func Interrupts() []InterruptCount {
+	slotMu.Lock()
+	defer slotMu.Unlock()
+	list := make([]InterruptCount, 0, slots)
+	for slot := range slots {
+		c := InterruptCount{Line: -1, Counts: make([]uint64, cpu.NumCPU())}
+		for i := range c.Counts {
+			c.Counts[i] = atomic.LoadUint64(&irqCounts[i][slot])
+		}
+		switch i := slotOwner[slot]; {
+		case slot == timerSlot:
+			c.Kind = InterruptTimer
+		case slot == ipiCount:
+			c.Kind = InterruptIPI
+		case i.pin != nil:
+			c.Kind, c.Line, c.Level, c.Name = InterruptPin, i.gsi, i.pin.level, i.name
+		default:
+			c.Kind, c.Name = InterruptMSI, i.name
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
 // deviceIRQ is the handler of all device vectors.
 //
 //go:nosplit
 func deviceIRQ(c *cpu.CPU, vec uint64) {
-	Stats.IRQs++
 	if n := vectorTab[vec&0xff]; n != 0 {
+		countIRQ(c, n-1)
 		if i := (*Interrupt)(unsafe.Pointer(slotTab[n-1])); i.pin != nil && i.pin.level {
 			i.pin.mask(true)
 			i.masked.Store(1)
@@ -160,7 +200,7 @@ func NewInterrupt(gsi int, level bool) (*Interrupt, error) {
 	if p == nil {
 		return nil, ErrNoInterrupt
 	}
-	i.pin = p
+	i.pin, i.gsi = p, gsi
 	vec, err := newSlot(i)
 	if err != nil {
 		return nil, err

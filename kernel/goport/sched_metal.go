@@ -365,7 +365,7 @@ func yield(c *cpu.CPU) {
 //
 //go:nosplit
 func tick(c *cpu.CPU, f *cpu.Regs) bool {
-	Stats.Ticks++
+	countIRQ(c, timerSlot)
 	q := mine(c)
 	lockSched()
 	q.armed = 0
@@ -403,7 +403,7 @@ func preempted() {
 
 // Stats counts what the machine layer does.
 var Stats struct {
-	Faults, Signals, IPIs, Kills, Switches, Preempts, Ticks, Halts, IRQs uint64
+	Faults, Signals, Kills, Switches, Preempts, Halts uint64
 }
 
 // timer is what SetTimer set.

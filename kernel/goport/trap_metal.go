@@ -63,7 +63,7 @@ func interruptKernel(c *cpu.CPU, f *cpu.Regs, fp uintptr) uint64 {
 		cpu.PollIPI()
 		more = tick(c, f)
 	case cpu.VecIPI:
-		Stats.IPIs++
+		countIRQ(c, ipiCount)
 		cpu.EOI()
 		cpu.PollIPI()
 		if c.Cur != 0 { // an idle CPU is about to look for itself
@@ -105,7 +105,7 @@ func trapUser(x *cpu.Context) {
 		cpu.PollIPI()
 		tick(c, nil)
 	case v == cpu.VecIPI:
-		Stats.IPIs++
+		countIRQ(c, ipiCount)
 		cpu.EOI()
 		cpu.PollIPI()
 		rewatch(c)

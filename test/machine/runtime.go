@@ -207,7 +207,7 @@ func echo() {
 		p.Write(b[:n])
 		line = append(line, b[:n]...)
 	}
-	check(true, "echo: %d bytes, %d interrupts", len(line), goport.Stats.IRQs)
+	check(true, "echo: %d bytes, %d interrupts", len(line), len(goport.Interrupts()))
 }
 
 func idle() {

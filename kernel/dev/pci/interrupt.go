@@ -83,10 +83,22 @@ func (d *Device) ServeMSIX(vector int, f func()) {
 }
 
 // newMSI allocates a message: the interrupt, and what the device writes where.
-var newMSI = func() (waiter, uint64, uint32, error) { return goport.NewMSI() }
+var newMSI = func() (waiter, uint64, uint32, error) {
+	irq, addr, data, err := goport.NewMSI()
+	if err == nil {
+		irq.SetName("pci")
+	}
+	return irq, addr, data, err
+}
 
 // newLine opens an interrupt line of the I/O APIC, level-triggered.
-var newLine = func(gsi int) (waiter, error) { return goport.NewInterrupt(gsi, true) }
+var newLine = func(gsi int) (waiter, error) {
+	irq, err := goport.NewInterrupt(gsi, true)
+	if err == nil {
+		irq.SetName("pci")
+	}
+	return irq, err
+}
 
 // lines are the interrupt lines that are served. Devices share them: each one's
 // handler looks whether its device raised the line, and lowers it.

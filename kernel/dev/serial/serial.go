@@ -70,6 +70,7 @@ func Open(base uint16, irq int) (*Port, error) {
 	if err != nil {
 		return nil, err
 	}
+	i.SetName("ttyS0")
 	p.start(i)
 	return p, nil
 }

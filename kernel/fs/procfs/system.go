@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strconv"
 
+	"gosv/kernel/block"
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
@@ -40,7 +41,11 @@ func (fs *FS) addSystem() {
 		return b
 	})
 	file("devices", func(b []byte) []byte {
-		return append(b, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n"...)
+		b = append(b, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n 10 misc\n136 pts\n\nBlock devices:\n"...)
+		if len(block.Disks()) > 0 {
+			b = append(b, "254 virtblk\n"...)
+		}
+		return b
 	})
 	file("consoles", func(b []byte) []byte {
 		if fs.cfg.ConsoleTTY {
@@ -49,8 +54,10 @@ func (fs *FS) addSystem() {
 		return b
 	})
 	file("swaps", func(b []byte) []byte { return append(b, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"...) })
-	file("partitions", func(b []byte) []byte { return append(b, "major minor  #blocks  name\n\n"...) })
+	file("partitions", appendPartitions)
+	file("diskstats", appendDiskStats)
 	file("vmstat", appendVmstat)
+	file("interrupts", appendInterrupts)
 	file("gosv", appendKernel)
 	fs.root.Add("mounts", vfs.NewLink("self/mounts"))
 	addRegistered(fs.root, "")
@@ -183,7 +190,7 @@ func (fs *FS) appendSystemStat(b []byte) []byte {
 		b = appendCPULine(b, t)
 	}
 	c := fs.cfg.Processes.Counts()
-	b = append(b, "intr 0\nctxt "...)
+	b = append(appendIntr(b), "ctxt "...)
 	b = strconv.AppendUint(b, c.Switches, 10)
 	b = append(b, "\nbtime "...)
 	b = strconv.AppendInt(b, (cpu.Walltime()-now)/1e9, 10)

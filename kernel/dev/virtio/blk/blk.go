@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gosv/kernel/block"
+	"gosv/kernel/cpu"
 	"gosv/kernel/dev/virtio"
 	"gosv/kernel/frame"
 )
@@ -82,6 +84,8 @@ type Disk struct {
 	last     *transfer
 	segments []virtio.Segment
 
+	stats  block.Stats // guarded by mu
+	busy   int64       // since when requests are in flight; guarded by mu
 	errors atomic.Uint64
 }
 
@@ -94,6 +98,7 @@ type transfer struct {
 	mem    frame.Frame   // of a small read, typeGetID
 	memLen uint32
 
+	started  int64 // when it was handed to the driver
 	inFlight int
 	finished bool // everything is submitted
 	err      error
@@ -166,7 +171,19 @@ func (d *Disk) Errors() uint64 { return d.errors.Load() }
 
 // start submits a transfer; t.done is called when all of it has ended.
 func (d *Disk) start(t *transfer) {
+	t.started = cpu.Nanotime()
 	d.mu.Lock()
+	if d.stats.InFlight++; d.stats.InFlight == 1 {
+		d.busy = t.started
+	}
+	switch n := t.end - t.sector; t.op {
+	case typeIn:
+		d.stats.SectorsRead += n
+	case typeOut:
+		d.stats.SectorsWritten += n
+	case typeDiscard:
+		d.stats.SectorsDropped += n
+	}
 	if d.last == nil {
 		d.waiting = t
 	} else {
@@ -218,11 +235,48 @@ func (d *Disk) reap() (finished *transfer) {
 		}
 		t.inFlight--
 		if t.finished && t.inFlight == 0 {
+			d.account(t)
 			t.next, finished = finished, t
 		}
 	}
 	d.submit()
 	return finished
+}
+
+// account counts a transfer that has ended. mu is held.
+func (d *Disk) account(t *transfer) {
+	now := cpu.Nanotime()
+	s := &d.stats
+	took := now - t.started
+	switch t.op {
+	case typeIn:
+		s.Reads++
+		s.ReadTime += took
+	case typeOut:
+		s.Writes++
+		s.WriteTime += took
+	case typeFlush:
+		s.Flushes++
+		s.FlushTime += took
+	case typeDiscard:
+		s.Discards++
+		s.DiscardTime += took
+	}
+	if s.InFlight--; s.InFlight == 0 {
+		s.Busy += now - d.busy
+	}
+}
+
+// Stats returns what the disk has done. A transfer of a caller counts as one
+// request.
+func (d *Disk) Stats() block.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.stats
+	if s.InFlight > 0 {
+		s.Busy += cpu.Nanotime() - d.busy
+	}
+	return s
 }
 
 // place is the memory of a slot that the device sees.

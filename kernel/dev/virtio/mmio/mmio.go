@@ -232,6 +232,7 @@ func (d *Device) Serve(vector int, f func(virtio.Cause)) error {
 		if err != nil {
 			return err
 		}
+		irq.SetName("virtio-mmio")
 		wait = irq.Wait
 	}
 	go func() {
