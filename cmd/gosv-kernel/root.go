@@ -11,6 +11,7 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/dev/virtio/blk"
 	"gosv/kernel/frame"
+	"gosv/kernel/fs/cgroup"
 	"gosv/kernel/fs/devfs"
 	"gosv/kernel/fs/devpts"
 	"gosv/kernel/fs/erofs"
@@ -104,6 +105,7 @@ func mountSystem(config boot.Config, console *tty.Console) error {
 		{"/dev/mqueue", mqueue.New(), "mqueue", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{"/proc", procfs.New(task.ProcConfig(board.Info.Cmdline, console.Terminal != nil)), "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 		{"/sys", sysfs.New(), "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+		{"/sys/fs/cgroup", cgroup.New(task.CgroupConfig()), "cgroup2", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 	} {
 		err := fs.Mkdir(vfs.Kernel(), nil, m.path, 0o755)
 		if err != nil && err != unix.EEXIST && err != unix.EROFS {
@@ -115,6 +117,9 @@ func mountSystem(config boot.Config, console *tty.Console) error {
 		}
 		if err != nil {
 			return errors.New("mounting " + m.path + ": " + err.Error())
+		}
+		if m.name != "tmpfs" { // which has an instance for each mount
+			vfs.RegisterFilesystem(m.name, true, func(string, uint32, string) (vfs.Filesystem, error) { return m.fs, nil })
 		}
 	}
 	return nil

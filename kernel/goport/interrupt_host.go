@@ -66,3 +66,6 @@ func (i *Interrupt) SetName(string) {}
 func Interrupts() []InterruptCount {
 	return []InterruptCount{{Kind: InterruptTimer, Line: -1, Counts: make([]uint64, cpu.NumCPU())}}
 }
+
+// HeapBytes is how much memory the Go heap has; on the host nobody asks.
+func HeapBytes() uint64 { return 0 }

@@ -29,6 +29,8 @@ func sysSendfile(t *task.Thread, a *Args) (uint64, error) {
 			return 0, unix.EINVAL
 		}
 		n, err := copyFile(t, in, off, out, current, int64(clampCount(a[3])))
+		t.IO.Read(int64(n))
+		t.IO.Wrote(int64(n))
 		writeSignals(t, err, false)
 		return uint64(n), offsetDone(t, a[2], off, n, err)
 	})

@@ -160,6 +160,7 @@ func doRead(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (uin
 		} else if err = checkTerminal(t, f, false); err == nil {
 			n, err = f.ReadOpts(&t.Sleeper, &o.Buf, off, flags)
 		}
+		t.IO.Read(n)
 		f.Release()
 		o.free()
 		return uint64(n), err
@@ -203,6 +204,7 @@ func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (ui
 	} else if err == nil {
 		if s, e := socket.Of(f); e == nil && off == current {
 			n, err = writeSocket(t, f, s, o, flags)
+			t.IO.Wrote(n)
 			f.Release()
 			o.free()
 			return uint64(n), err // its signal is sent already
@@ -213,6 +215,7 @@ func doWrite(t *task.Thread, fd uint64, o *operand, off int64, flags vfs.IO) (ui
 	} else if !f.Writable() {
 		err = unix.EBADF
 	}
+	t.IO.Wrote(n)
 	f.Release()
 	o.free()
 	if err != nil {

@@ -77,6 +77,7 @@ func (t *Thread) exit() {
 	p.clock.maxRSS = max(p.clock.maxRSS, rss)
 	p.clock.switches += t.switches.Load()
 	p.clock.faults += t.faults.Load()
+	p.io.add(&t.IO)
 	if t == p.leader && !p.exiting.Load() {
 		p.status = t.exitStatus
 	}

@@ -5,6 +5,7 @@ import (
 
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
+	"gosv/kernel/fs/cgroup"
 	"gosv/kernel/fs/procfs"
 	"gosv/kernel/mm"
 	"gosv/kernel/tty"
@@ -24,6 +25,30 @@ const Version = "#1 SMP gosv"
 func ProcConfig(commandLine string, terminal bool) procfs.Config {
 	return procfs.Config{
 		Processes: procTable{Tasks}, Release: Release, Version: Version, CommandLine: commandLine, ConsoleTTY: terminal,
+	}
+}
+
+// CgroupConfig is what the root of the cgroup hierarchy shows.
+func CgroupConfig() cgroup.Config {
+	return cgroup.Config{
+		Processes: procTable{Tasks}.PIDs,
+		Threads: func() (ids []int) {
+			for _, p := range Tasks.Processes() {
+				for _, t := range p.Threads() {
+					ids = append(ids, t.TID)
+				}
+			}
+			slices.Sort(ids)
+			return ids
+		},
+		CPUTime: func() (user, system int64) {
+			for _, p := range Tasks.Processes() {
+				u, s := p.CPUTime()
+				cu, cs := p.ChildCPUTime()
+				user, system = user+u+cu, system+s+cs
+			}
+			return user, system
+		},
 	}
 }
 
@@ -135,10 +160,41 @@ func (v procProcess) SetCoreFilter(n uint32) { v.p.coreFilter.Store(n) }
 func (v procProcess) OOMScoreAdj() int       { return int(v.p.oomScoreAdj.Load()) }
 func (v procProcess) SetOOMScoreAdj(n int)   { v.p.oomScoreAdj.Store(int32(n)) }
 
+func (v procProcess) IO() procfs.IO { return procfs.IO(v.p.IO()) }
+
+func (v procProcess) Children() (ids []int) {
+	v.p.table.mu.Lock()
+	defer v.p.table.mu.Unlock()
+	for _, c := range v.p.children {
+		ids = append(ids, c.PID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (v procProcess) Timers() (list []procfs.Timer) {
+	ts := &v.p.timers
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, m := range ts.posix {
+		t := procfs.Timer{ID: int(m.ID), Signal: m.signo, Value: m.value, Notify: m.notify, Target: v.p.PID, Clock: int(m.clock.id)}
+		if m.target != nil {
+			t.Target = m.target.TID
+		}
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b procfs.Timer) int { return a.ID - b.ID })
+	return list
+}
+
 // ProcThread is the thread as procfs sees it.
 func (t *Thread) ProcThread() procfs.Thread { return procThread{t} }
 
 type procThread struct{ t *Thread }
+
+func (v procThread) IO() procfs.IO           { return procfs.IO(v.t.IO) }
+func (v procThread) TimerSlack() uint64      { return v.t.TimerSlack() }
+func (v procThread) SetTimerSlack(ns uint64) { v.t.SetTimerSlack(ns) }
 
 func (v procThread) TID() int                { return v.t.TID }
 func (v procThread) Process() procfs.Process { return procProcess{v.t.Proc} }

@@ -68,6 +68,7 @@ type Thread struct {
 	timerSlack atomic.Uint64
 	ioPriority atomic.Uint32
 	switches   atomic.Uint64 // how often the thread blocked
+	IO         IOCounts
 	Operand    any           // package syscalls' memory operand, while it is not in use
 	Acting     *Acting       // of a Proxy
 	Rings      any           // package uring's registered rings of the thread
@@ -123,6 +124,7 @@ type Process struct {
 	parent      *Process // through setParent
 	ppid        atomic.Int32
 	children    []*Process
+	io          IOCounts // of threads that have ended; guarded by mu
 	pgid, sid   int
 	zombie      bool
 	announced   bool // the parent was told that it is one

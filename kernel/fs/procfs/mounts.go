@@ -60,3 +60,17 @@ func source(m *vfs.Mount) string {
 	}
 	return "none"
 }
+
+// appendMountStats writes /proc/PID/mountstats: no file system has more to say.
+func appendMountStats(b []byte, root vfs.Path) []byte {
+	for _, m := range vfs.Mounts() {
+		at, ok := m.Root().Absolute(root)
+		if !ok {
+			continue
+		}
+		b = escape(append(b, "device "...), source(m), mountEscapes)
+		b = escape(append(b, " mounted on "...), at, mountEscapes)
+		b = append(append(append(b, " with fstype "...), m.Filesystem().Type()...), '\n')
+	}
+	return b
+}

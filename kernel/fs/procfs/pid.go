@@ -205,11 +205,7 @@ func (w *tree) add() {
 		if err != nil || v < -1000 || v > 1000 {
 			return unix.EINVAL
 		}
-		if v < p.OOMScoreAdj() && !c.Creds.Has(unix.CAP_SYS_RESOURCE) {
-			return unix.EACCES
-		}
-		p.SetOOMScoreAdj(v)
-		return nil
+		return setOOMScoreAdj(c, p, v)
 	}
 	w.addCoreFilter()
 	w.file("oom_score", 0o444, func(b []byte) ([]byte, error) { return append(b, oomScore(p)...), nil })
@@ -233,6 +229,7 @@ func (w *tree) add() {
 	w.d.Add("fd", w.dir(0o500, fds(false)))
 	w.d.Add("fdinfo", w.dir(0o555, fds(true)))
 	w.addMem()
+	w.addMore(must, space)
 }
 
 func fsPath(t Thread, which func(*vfs.FSContext) vfs.Path) (vfs.Path, bool) {

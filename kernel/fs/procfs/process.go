@@ -73,6 +73,28 @@ type Process interface {
 	// OOMScoreAdj is oom_score_adj, -1000 to 1000.
 	OOMScoreAdj() int
 	SetOOMScoreAdj(int)
+
+	// IO returns what all threads have read and written.
+	IO() IO
+	// Children returns the IDs of the children in ascending order.
+	Children() []int
+	// Timers returns the timers of timer_create(2) in the order of their IDs.
+	Timers() []Timer
+}
+
+// IO is what read(2), write(2) and their kin moved.
+type IO struct {
+	ReadBytes, WrittenBytes uint64
+	Reads, Writes           uint64 // calls
+}
+
+// A Timer is what timer_create(2) made.
+type Timer struct {
+	ID, Signal int
+	Value      uint64
+	Notify     int // SIGEV_*
+	Target     int // thread of SIGEV_THREAD_ID, else the process
+	Clock      int
 }
 
 // A Limit is a resource limit; ^uint64(0) is no limit.
@@ -99,6 +121,12 @@ type Thread interface {
 	FSContext() *vfs.FSContext
 	// State fills in the thread's state.
 	State(st *State)
+	// IO returns what the thread has read and written.
+	IO() IO
+	// TimerSlack is PR_GET_TIMERSLACK, in ns.
+	TimerSlack() uint64
+	// SetTimerSlack sets it; 0 is the default.
+	SetTimerSlack(ns uint64)
 }
 
 // State is what stat, status and schedstat tell about a thread, or, for times

@@ -7,6 +7,7 @@ import (
 	"gosv/kernel/block"
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
+	"gosv/kernel/goport"
 	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 )
@@ -56,21 +57,32 @@ func (fs *FS) addSystem() {
 	file("swaps", func(b []byte) []byte { return append(b, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"...) })
 	file("partitions", appendPartitions)
 	file("diskstats", appendDiskStats)
-	file("vmstat", appendVmstat)
+	file("vmstat", fs.appendVmstat)
 	file("interrupts", appendInterrupts)
+	fixed := func(name, text string) { file(name, func(b []byte) []byte { return append(b, text...) }) }
+	fixed("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n")
+	fixed("modules", "")
+	fixed("misc", "")
+	drivers := "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"+
+		"/dev/console         /dev/console    5       1 system:console\n"+
+		"/dev/ptmx            /dev/ptmx       5       2 system\n"+
+		"pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
+	fs.root.Subdir("tty").Add("drivers", vfs.NewReadOnlyFile(func() []byte { return []byte(drivers) }))
 	file("gosv", appendKernel)
 	fs.root.Add("mounts", vfs.NewLink("self/mounts"))
 	addRegistered(fs.root, "")
 }
 
-// appendMeminfo writes /proc/meminfo (proc_meminfo(5)). The kernel's own heap is
-// in what is neither free nor cached.
+// appendMeminfo writes /proc/meminfo (proc_meminfo(5)). Slab is the kernel's own
+// heap, with the stacks of its goroutines.
 func (fs *FS) appendMeminfo(b []byte) []byte {
 	total, free, reserved, cached := frame.Stats()
 	usable := free - min(free, reserved)
 	shmem := min(mm.SharedFrames(), cached)
 	file := cached - shmem
-	anon, tables, locked := fs.memoryOfAll()
+	m := fs.memoryOfAll()
+	anon, tables, locked := m.anon, m.tables, m.locked
+	kernel := goport.HeapBytes()
 	for _, l := range []struct {
 		name  string
 		bytes uint64
@@ -80,7 +92,7 @@ func (fs *FS) appendMeminfo(b []byte) []byte {
 		{"Active", anon}, {"Inactive", cached * 4096}, {"Active(anon)", anon}, {"Inactive(anon)", shmem * 4096},
 		{"Active(file)", 0}, {"Inactive(file)", file * 4096}, {"Unevictable", locked}, {"Mlocked", locked},
 		{"SwapTotal", 0}, {"SwapFree", 0}, {"Dirty", 0}, {"Writeback", 0}, {"AnonPages", anon},
-		{"Mapped", 0}, {"Shmem", shmem * 4096}, {"KReclaimable", 0}, {"Slab", 0}, {"SReclaimable", 0}, {"SUnreclaim", 0},
+		{"Mapped", min(m.file, cached*4096)}, {"Shmem", shmem * 4096}, {"KReclaimable", 0}, {"Slab", kernel}, {"SReclaimable", 0}, {"SUnreclaim", kernel},
 		{"KernelStack", 0}, {"PageTables", tables}, {"NFS_Unstable", 0}, {"Bounce", 0}, {"WritebackTmp", 0},
 		{"CommitLimit", total * 4096}, {"Committed_AS", anon}, {"VmallocTotal", 34359738367 << 10},
 		{"VmallocUsed", 0}, {"VmallocChunk", 0}, {"AnonHugePages", mm.HugePages() << 21}, {"ShmemHugePages", 0},
@@ -115,8 +127,11 @@ func appendKernel(b []byte) []byte {
 	return b
 }
 
-// memoryOfAll returns the bytes that all programs use.
-func (fs *FS) memoryOfAll() (anon, tables, locked uint64) {
+// memory is what all programs use together, in bytes. A page of the page cache
+// counts for each address space that maps it.
+type memory struct{ anon, file, tables, locked uint64 }
+
+func (fs *FS) memoryOfAll() (m memory) {
 	for _, pid := range fs.cfg.Processes.PIDs() {
 		p := fs.cfg.Processes.Process(pid)
 		if p == nil {
@@ -125,12 +140,13 @@ func (fs *FS) memoryOfAll() (anon, tables, locked uint64) {
 		if as := p.Space(); as != nil {
 			c := as.Counters()
 			as.Release()
-			anon += c.Anon
-			tables += c.Tables
-			locked += c.Locked
+			m.anon += c.Anon
+			m.file += c.File
+			m.tables += c.Tables
+			m.locked += c.Locked
 		}
 	}
-	return anon, tables, locked
+	return m
 }
 
 // cpuTime is how long CPUs were in what state, in ns.
@@ -219,12 +235,22 @@ func (fs *FS) appendLoadavg(b []byte) []byte {
 }
 
 // appendVmstat writes the lines of /proc/vmstat that are known.
-func appendVmstat(b []byte) []byte {
+func (fs *FS) appendVmstat(b []byte) []byte {
 	_, free, _, cached := frame.Stats()
+	m := fs.memoryOfAll()
+	var in, out uint64
+	for _, d := range block.Disks() {
+		s := d.Stats()
+		in += s.SectorsRead / 2
+		out += s.SectorsWritten / 2
+	}
 	for _, l := range []struct {
 		name string
 		v    uint64
-	}{{"nr_free_pages", free}, {"nr_file_pages", cached}, {"pswpin", 0}, {"pswpout", 0}} {
+	}{{"nr_free_pages", free}, {"nr_mlock", m.locked / 4096}, {"nr_anon_pages", m.anon / 4096}, {"nr_mapped", min(m.file/4096, cached)},
+		{"nr_file_pages", cached}, {"nr_shmem", min(mm.SharedFrames(), cached)}, {"nr_anon_transparent_hugepages", mm.HugePages()},
+		{"nr_slab_unreclaimable", goport.HeapBytes() / 4096}, {"nr_page_table_pages", m.tables / 4096},
+		{"pgpgin", in}, {"pgpgout", out}, {"pswpin", 0}, {"pswpout", 0}} {
 		b = append(append(b, l.name...), ' ')
 		b = append(strconv.AppendUint(b, l.v, 10), '\n')
 	}

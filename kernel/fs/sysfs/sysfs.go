@@ -39,6 +39,7 @@ func fill(root *vfs.StaticDir) {
 			text(c, "online", "1")
 		}
 		topology(c.Subdir("topology"), i, n)
+		addCaches(c, i, n)
 		c.Add("node0", vfs.NewLink("../../node/node0"))
 	}
 
@@ -63,12 +64,11 @@ func fill(root *vfs.StaticDir) {
 	text(huge, "hpage_pmd_size", strconv.Itoa(2<<20))
 	text(huge, "use_zero_page", "0")
 
-	root.Subdir("block")
+	addBlock(root)
+	addChars(root)
 	root.Subdir("bus")
 	addNet(root)
-	root.Subdir("dev/block")
-	root.Subdir("dev/char")
-	root.Subdir("fs")
+	root.Subdir("fs/cgroup")
 	root.Subdir("module")
 }
 
@@ -87,6 +87,7 @@ func topology(d *vfs.StaticDir, i, n int) {
 		text(d, name, mask(i, i+1, n))
 		text(d, name+"_list", strconv.Itoa(i))
 	}
+	text(d, "cluster_id", "65535") // unknown
 	for _, name := range []string{"core_siblings", "package_cpus", "die_cpus"} {
 		text(d, name, mask(0, n, n))
 		text(d, name+"_list", list(n))
@@ -94,11 +95,31 @@ func topology(d *vfs.StaticDir, i, n int) {
 }
 
 // list writes the CPUs 0 to n-1 as Linux lists them.
-func list(n int) string {
-	if n == 1 {
-		return "0"
+func list(n int) string { return span(0, n) }
+
+// span writes the CPUs lo to hi-1.
+func span(lo, hi int) string {
+	if hi-lo == 1 {
+		return strconv.Itoa(lo)
 	}
-	return "0-" + strconv.Itoa(n-1)
+	return strconv.Itoa(lo) + "-" + strconv.Itoa(hi-1)
+}
+
+// addChars adds the character devices that programs look up by number or class.
+func addChars(root *vfs.StaticDir) {
+	for _, c := range []struct{ class, name, dev string }{
+		{"mem", "null", "1:3"}, {"mem", "zero", "1:5"}, {"mem", "full", "1:7"}, {"mem", "random", "1:8"}, {"mem", "urandom", "1:9"},
+		{"tty", "tty", "5:0"}, {"tty", "console", "5:1"}, {"tty", "ptmx", "5:2"},
+	} {
+		path := "devices/virtual/" + c.class + "/" + c.name
+		d := root.Subdir(path)
+		major, minor, _ := strings.Cut(c.dev, ":")
+		text(d, "dev", c.dev)
+		text(d, "uevent", "MAJOR="+major+"\nMINOR="+minor+"\nDEVNAME="+c.name)
+		d.Add("subsystem", vfs.NewLink("../../../../class/"+c.class))
+		root.Subdir("class/"+c.class).Add(c.name, vfs.NewLink("../../"+path))
+		root.Subdir("dev/char").Add(c.dev, vfs.NewLink("../../"+path))
+	}
 }
 
 // mask writes the CPUs from lo to hi-1 of n as a bit mask: 32 bits a group, the
