@@ -63,9 +63,9 @@ func (fs *FS) addSystem() {
 	fixed("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n")
 	fixed("modules", "")
 	fixed("misc", "")
-	drivers := "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"+
-		"/dev/console         /dev/console    5       1 system:console\n"+
-		"/dev/ptmx            /dev/ptmx       5       2 system\n"+
+	drivers := "/dev/tty             /dev/tty        5       0 system:/dev/tty\n" +
+		"/dev/console         /dev/console    5       1 system:console\n" +
+		"/dev/ptmx            /dev/ptmx       5       2 system\n" +
 		"pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
 	fs.root.Subdir("tty").Add("drivers", vfs.NewReadOnlyFile(func() []byte { return []byte(drivers) }))
 	file("gosv", appendKernel)
