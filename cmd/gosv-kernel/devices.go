@@ -70,11 +70,15 @@ func probeDevices(config boot.Config) *devices {
 // or of COM1 on a machine without them.
 func newConsole(config boot.Config, d *devices) (*tty.Console, error) {
 	var o tty.Options
+	var null [3]bool
 	for _, word := range config.Options {
 		if v, ok := strings.CutPrefix(word, "tty="); ok {
 			o, _ = tty.ParseOptions(v)
+		} else if v, ok := strings.CutPrefix(word, "null="); ok {
+			null, _ = tty.ParseStreams(v)
 		}
 	}
+	o.Null = null
 	if d.console == nil {
 		p, err := serial.Open(serial.COM1, serial.COM1IRQ)
 		if err != nil {

@@ -243,6 +243,9 @@ func (o *runOptions) prepare(cache *image.Cache, m *vmm.Machine, args []string, 
 	if term != nil {
 		guest.Options = append(guest.Options, term.word())
 	}
+	if word := nullStreams(o.detach); word != "" {
+		guest.Options = append(guest.Options, word)
+	}
 	if isImage(args[0]) {
 		inImage, err = o.prepareImage(m, args, &guest, term)
 		if err == nil {

@@ -21,6 +21,19 @@ var (
 type Options struct {
 	Cols, Rows int
 	TTY        [3]bool // standard input, output, error
+	Null       [3]bool // those that are /dev/null on the host: the option null=FDS
+}
+
+// ParseStreams reads a list of streams, as "02", the value of the option null.
+// Anything wrong with it counts as none.
+func ParseStreams(fds string) (streams [3]bool, ok bool) {
+	for _, fd := range []byte(fds) {
+		if fd < '0' || fd > '2' {
+			return [3]bool{}, false
+		}
+		streams[fd-'0'] = true
+	}
+	return streams, true
 }
 
 // ParseOptions reads the value of the option; anything wrong with it counts as
@@ -37,11 +50,8 @@ func ParseOptions(s string) (o Options, ok bool) {
 		return Options{}, false
 	}
 	o.Cols, o.Rows = int(c), int(r)
-	for _, fd := range []byte(fds) {
-		if fd < '0' || fd > '2' {
-			return Options{}, false
-		}
-		o.TTY[fd-'0'] = true
+	if o.TTY, ok = ParseStreams(fds); !ok {
+		return Options{}, false
 	}
 	return o, true
 }
@@ -51,6 +61,7 @@ type Console struct {
 	Terminal *Terminal // nil when no stream is a terminal
 	ports    [3]Port
 	tty      [3]bool
+	null     [3]bool
 	streams  [3]*streamInode
 	input    *source
 }
@@ -58,7 +69,7 @@ type Console struct {
 // NewConsole makes the streams of three ports, which may be the same one. signal
 // is NewTerminal's.
 func NewConsole(in, out, err Port, o Options, signal func(group, sig int)) *Console {
-	c := &Console{ports: [3]Port{in, out, err}, tty: o.TTY}
+	c := &Console{ports: [3]Port{in, out, err}, tty: o.TTY, null: o.Null}
 	if o.TTY != [3]bool{} {
 		// The terminal writes to whichever stream is one; echo has no place
 		// where only the input is.
@@ -97,22 +108,32 @@ func NewConsole(in, out, err Port, o Options, signal func(group, sig int)) *Cons
 func (c *Console) OnInput(f func()) { c.input.onLook = f }
 
 // Files returns the files for descriptors 0, 1 and 2. open opens a path as the
-// first process would: terminals are /dev/console, so that ttyname(3) finds them.
+// first process would: terminals are /dev/console, so that ttyname(3) finds them,
+// and what is /dev/null on the host is the guest's.
 func (c *Console) Files(open func(path string, flags uint32) (*vfs.File, error)) ([3]*vfs.File, error) {
 	var files [3]*vfs.File
 	for fd := range files {
+		path, flags := "", uint32(unix.O_WRONLY)
 		switch {
 		case c.tty[fd]:
-			f, err := open("/dev/console", unix.O_RDWR|unix.O_NOCTTY)
-			if err != nil {
-				return files, err
+			path, flags = "/dev/console", unix.O_RDWR|unix.O_NOCTTY
+		case c.null[fd]:
+			if path = "/dev/null"; fd == 0 {
+				flags = unix.O_RDONLY
 			}
-			files[fd] = f
 		case fd == 0:
 			files[fd] = c.streams[fd].open(unix.O_RDONLY)
 		default:
 			files[fd] = c.streams[fd].open(unix.O_WRONLY)
 		}
+		if path == "" {
+			continue
+		}
+		f, err := open(path, flags)
+		if err != nil {
+			return files, err
+		}
+		files[fd] = f
 	}
 	return files, nil
 }

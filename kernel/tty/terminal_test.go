@@ -276,10 +276,19 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+func TestParseStreams(t *testing.T) {
+	if got, ok := ParseStreams("02"); !ok || got != [3]bool{true, false, true} {
+		t.Errorf("%v, %v", got, ok)
+	}
+	if got, ok := ParseStreams("03"); ok || got != [3]bool{} {
+		t.Errorf("%v, %v", got, ok)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for in, want := range map[string]Options{
-		"80x24":    {80, 24, [3]bool{true, true, true}},
-		"80x24:02": {80, 24, [3]bool{true, false, true}},
+		"80x24":    {Cols: 80, Rows: 24, TTY: [3]bool{true, true, true}},
+		"80x24:02": {Cols: 80, Rows: 24, TTY: [3]bool{true, false, true}},
 		"0x0:":     {},
 	} {
 		if o, ok := ParseOptions(in); !ok || o != want {
