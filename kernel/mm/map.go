@@ -220,8 +220,9 @@ func (as *AddressSpace) dataSize() (n uint64) {
 }
 
 // commit refuses what can never be had: Linux's overcommit mode 0 without swap.
+// Mode 1 refuses nothing.
 func commit(n uint64, flags areaFlags) bool {
-	if flags&noReserve != 0 {
+	if flags&noReserve != 0 || overcommit.Load() == 1 {
 		return true
 	}
 	return n <= frame.Total()*pageSize

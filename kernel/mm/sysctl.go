@@ -11,10 +11,14 @@ var (
 	minAddr sysctl.Uint64 = 1 << 16
 	// maxAreas is vm.max_map_count: areas of an address space.
 	maxAreas sysctl.Int32 = 65530
+	// overcommit is vm.overcommit_memory. Mode 2, which counts what all have
+	// mapped, is not there.
+	overcommit sysctl.Int32
 )
 
 var sysctls = [...]sysctl.Row{
 	{Name: "vm.mmap_min_addr", Value: &sysctl.Ulong{Get: func(int) uint64 { return minAddr.Load() }, Set: setMinAddr}, Cap: unix.CAP_SYS_RAWIO},
+	{Name: "vm.overcommit_memory", Value: &sysctl.Int{Get: func(int) int32 { return overcommit.Load() }, Set: setOvercommit, Max: 2}},
 	{Name: "vm.max_map_count", Value: &sysctl.Int{Var: &maxAreas, Max: 1<<31 - 1}},
 	{Name: "vm.drop_caches", Mode: 0o200, Value: &sysctl.Int{Get: func(int) int32 { return 0 }, Set: dropCaches, Min: 1, Max: 4}},
 	{Name: "vm.min_free_kbytes", Value: &sysctl.Int{Get: func(int) int32 {
@@ -32,6 +36,15 @@ func setMinAddr(_ int, v uint64) error {
 		return unix.EINVAL
 	}
 	minAddr.Store(pageUp(v))
+	return nil
+}
+
+// setOvercommit takes the modes 0 and 1.
+func setOvercommit(_ int, v int32) error {
+	if v == 2 {
+		return unix.EINVAL
+	}
+	overcommit.Store(v)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 )
 
@@ -16,16 +17,19 @@ const nsMagic = 0x6e736673
 var namespaces = [...]struct {
 	name, kind string
 	ino        uint64
+	flag       uint64 // CLONE_NEW*
 }{
-	{"cgroup", "cgroup", 0xeffffffb}, {"ipc", "ipc", 0xefffffff}, {"mnt", "mnt", 0xeffffff8}, {"net", "net", 0xeffffff9},
-	{"pid", "pid", 0xeffffffc}, {"pid_for_children", "pid", 0xeffffffc}, {"time", "time", 0xeffffffa},
-	{"time_for_children", "time", 0xeffffffa}, {"user", "user", 0xeffffffd}, {"uts", "uts", 0xeffffffe},
+	{"cgroup", "cgroup", 0xeffffffb, unix.CLONE_NEWCGROUP}, {"ipc", "ipc", 0xefffffff, unix.CLONE_NEWIPC},
+	{"mnt", "mnt", 0xeffffff8, unix.CLONE_NEWNS}, {"net", "net", 0xeffffff9, unix.CLONE_NEWNET},
+	{"pid", "pid", 0xeffffffc, unix.CLONE_NEWPID}, {"pid_for_children", "pid", 0xeffffffc, unix.CLONE_NEWPID},
+	{"time", "time", 0xeffffffa, unix.CLONE_NEWTIME}, {"time_for_children", "time", 0xeffffffa, unix.CLONE_NEWTIME},
+	{"user", "user", 0xeffffffd, unix.CLONE_NEWUSER}, {"uts", "uts", 0xeffffffe, unix.CLONE_NEWUTS},
 }
 
 // nsInode is a namespace: a file that only says which one it is.
 type nsInode struct {
 	vfs.InodeDefaults
-	ino uint64
+	ino, flag uint64
 }
 
 func (n *nsInode) Mode() uint32 { return unix.S_IFREG | 0o444 }
@@ -35,16 +39,43 @@ func (n *nsInode) Stat(st *vfs.Stat) error {
 	return nil
 }
 
-func (n *nsInode) Open(vfs.Caller, *vfs.File, uint32) (vfs.FileImpl, error) { return &nsFile{}, nil }
+func (n *nsInode) Open(vfs.Caller, *vfs.File, uint32) (vfs.FileImpl, error) {
+	return &nsFile{flag: n.flag}, nil
+}
 
-type nsFile struct{ vfs.FileDefaults }
+type nsFile struct {
+	vfs.FileDefaults
+	flag uint64
+}
+
+// Ioctl is ioctl_nsfs(2). The namespaces that others belong to are not given out:
+// EPERM, as for those that a caller cannot see.
+func (f *nsFile) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
+	switch cmd {
+	case unix.NS_GET_NSTYPE:
+		return f.flag, nil
+	case unix.NS_GET_USERNS:
+		return 0, unix.EPERM
+	case unix.NS_GET_PARENT:
+		if f.flag == unix.CLONE_NEWPID || f.flag == unix.CLONE_NEWUSER {
+			return 0, unix.EPERM // the first has none
+		}
+		return 0, unix.EINVAL
+	case unix.NS_GET_OWNER_UID:
+		if f.flag != unix.CLONE_NEWUSER {
+			return 0, unix.EINVAL
+		}
+		return 0, as.Store32(arg, 0)
+	}
+	return 0, unix.ENOTTY
+}
 
 // nsFiles are the open files that the links lead to, by kind.
 var nsFiles = sync.OnceValue(func() map[string]*vfs.File {
 	files := make(map[string]*vfs.File)
 	for _, n := range namespaces {
 		if files[n.kind] == nil {
-			files[n.kind] = vfs.NewInodeFile(&nsFile{}, &nsInode{ino: n.ino}, n.kind+":["+strconv.FormatUint(n.ino, 10)+"]", unix.O_RDONLY)
+			files[n.kind] = vfs.NewInodeFile(&nsFile{flag: n.flag}, &nsInode{ino: n.ino, flag: n.flag}, n.kind+":["+strconv.FormatUint(n.ino, 10)+"]", unix.O_RDONLY)
 		}
 	}
 	return files

@@ -153,6 +153,13 @@ static void namespaces(void)
 	char b[8];
 	OK("a namespace opens", fd >= 0);
 	FAILS("and cannot be read", read(fd, b, 8), EINVAL);
+	EQ("NS_GET_NSTYPE", ioctl(fd, 0xb703), 0x04000000);
+	FAILS("NS_GET_PARENT of what has no parents", ioctl(fd, 0xb702), EINVAL);
+	close(fd);
+	fd = open("/proc/self/ns/user", O_RDONLY);
+	unsigned uid = 7;
+	OK("NS_GET_OWNER_UID", ioctl(fd, 0xb704, &uid) == 0 && uid == 0);
+	FAILS("the first has no parent", ioctl(fd, 0xb702), EPERM);
 	close(fd);
 }
 

@@ -171,40 +171,60 @@ static void limits(void)
 	OK("shminfo", hi.shmmax == strtoul(get(SYS "shmmax"), NULL, 10) && hi.shmall == strtoul(get(SYS "shmall"), NULL, 10) &&
 	   hi.shmmni == (unsigned)atoi(get(SYS "shmmni")) && hi.shmmin == 1 && hi.shmseg == hi.shmmni);
 
+	// The limits are near what a host has: others run beside this test.
+	char text[64];
 	snprintf(was[0], 64, "%s", get(SYS "sem"));
-	EQ("sem, all", set("sem", "10 1024000000 2 32000"), 0);
-	STR("reads", get(SYS "sem"), "10\t1024000000\t2\t32000\n");
-	EQ("sem, the first only", set("sem", "11\n"), 0);
-	STR("changes one", get(SYS "sem"), "11\t1024000000\t2\t32000\n");
-	FAILS("more per set", semget(IPC_PRIVATE, 12, 0600), EINVAL);
+	EQ("sem, all", set("sem", "31000 1024000000 400 32000"), 0);
+	STR("reads", get(SYS "sem"), "31000\t1024000000\t400\t32000\n");
+	EQ("sem, the first only", set("sem", "31001\n"), 0);
+	STR("changes one", get(SYS "sem"), "31001\t1024000000\t400\t32000\n");
+	FAILS("more per set", semget(IPC_PRIVATE, 31002, 0600), EINVAL);
 	int id = MUST(semget(IPC_PRIVATE, 11, 0600));
-	struct sembuf ops[3] = {{0, 1, 0}, {1, 1, 0}, {2, 1, 0}};
-	FAILS("more operations", semop(id, ops, 3), E2BIG);
-	EQ("as many", semop(id, ops, 2), 0);
-	EQ("no more semaphores", set("sem", "11 12"), 0);
-	FAILS("of all sets", semget(IPC_PRIVATE, 2, 0600), ENOSPC);
+	static struct sembuf ops[401];
+	for (int i = 0; i < 401; i++)
+		ops[i] = (struct sembuf){i % 11, 1, 0};
+	FAILS("more operations", semop(id, ops, 401), E2BIG);
+	EQ("as many", semop(id, ops, 400), 0);
+	semctl(0, 0, SEM_INFO, (union semun){.info = &si});
+	snprintf(text, sizeof text, "32000 %d", si.semaem + 100);
+	EQ("no more semaphores", set("sem", text), 0);
+	FAILS("of all sets", semget(IPC_PRIVATE, 101, 0600), ENOSPC);
 	semctl(id, 0, IPC_RMID);
-	id = MUST(semget(IPC_PRIVATE, 2, 0600));
+	id = MUST(semget(IPC_PRIVATE, 101, 0600));
 	semctl(id, 0, IPC_RMID);
-	EQ("no sets", set("sem", "32000 1024000000 500 0"), 0);
-	FAILS("semget", semget(IPC_PRIVATE, 2, 0600), ENOSPC);
+	snprintf(text, sizeof text, "32000 1024000000 500 %d", si.semusz + 20);
+	EQ("sets", set("sem", text), 0);
+	int ids[40], n = 0, e;
+	while (n < 40 && (ids[n] = semget(IPC_PRIVATE, 1, 0600)) >= 0)
+		n++;
+	e = errno;
+	OK("semget", n > 10 && n < 30 && e == ENOSPC);
+	while (n > 0)
+		semctl(ids[--n], 0, IPC_RMID);
 	EQ("sem, put back", set("sem", was[0]), 0);
 
 	snprintf(was[0], 64, "%s", get(SYS "msgmax"));
 	snprintf(was[1], 64, "%s", get(SYS "msgmnb"));
 	snprintf(was[2], 64, "%s", get(SYS "msgmni"));
 	struct msqid_ds q;
-	struct { long type; char text[64]; } m = {1, ""};
-	EQ("msgmnb", set("msgmnb", "40"), 0);
+	static struct { long type; char text[9000]; } m = {1, ""};
+	EQ("msgmnb", set("msgmnb", "12000"), 0);
 	id = MUST(msgget(IPC_PRIVATE, 0600));
 	msgctl(id, IPC_STAT, &q);
-	EQ("is a new queue's size", q.msg_qbytes, 40);
-	EQ("msgmax", set("msgmax", "30"), 0);
-	FAILS("a longer message", msgsnd(id, &m, 31, 0), EINVAL);
-	EQ("as long", msgsnd(id, &m, 30, 0), 0);
-	FAILS("the queue is full", msgsnd(id, &m, 11, IPC_NOWAIT), EAGAIN);
-	EQ("msgmni", set("msgmni", "0"), 0);
-	FAILS("no queue", msgget(IPC_PRIVATE, 0600), ENOSPC);
+	EQ("is a new queue's size", q.msg_qbytes, 12000);
+	EQ("msgmax", set("msgmax", "8000"), 0);
+	FAILS("a longer message", msgsnd(id, &m, 8001, 0), EINVAL);
+	EQ("as long", msgsnd(id, &m, 8000, 0), 0);
+	FAILS("the queue is full", msgsnd(id, &m, 4001, IPC_NOWAIT), EAGAIN);
+	msgctl(0, MSG_INFO, (struct msqid_ds *)&mi);
+	snprintf(text, sizeof text, "%d", mi.msgpool + 20);
+	EQ("msgmni", set("msgmni", text), 0);
+	while (n < 40 && (ids[n] = msgget(IPC_PRIVATE, 0600)) >= 0)
+		n++;
+	e = errno;
+	OK("msgget", n > 10 && n < 30 && e == ENOSPC);
+	while (n > 0)
+		msgctl(ids[--n], IPC_RMID, NULL);
 	FAILS("msgmni out of range", set("msgmni", "32769"), EINVAL);
 	msgctl(id, IPC_RMID, NULL);
 	set("msgmax", was[0]);
@@ -214,16 +234,23 @@ static void limits(void)
 	snprintf(was[0], 64, "%s", get(SYS "shmmax"));
 	snprintf(was[1], 64, "%s", get(SYS "shmall"));
 	snprintf(was[2], 64, "%s", get(SYS "shmmni"));
-	EQ("shmmax", set("shmmax", "8192"), 0);
-	FAILS("a larger segment", shmget(IPC_PRIVATE, 8193, 0600), EINVAL);
-	id = MUST(shmget(IPC_PRIVATE, 8192, 0600));
-	EQ("shmall", set("shmall", "3"), 0);
-	FAILS("too many pages", shmget(IPC_PRIVATE, 8192, 0600), ENOSPC);
+	struct shm_info now;
+	EQ("shmmax", set("shmmax", "1073741824"), 0);
+	FAILS("a larger segment", shmget(IPC_PRIVATE, 1073741825, 0600), EINVAL);
+	shmctl(0, SHM_INFO, (struct shmid_ds *)&now);
+	snprintf(text, sizeof text, "%lu", now.shm_tot + 1000);
+	EQ("shmall", set("shmall", text), 0);
+	FAILS("too many pages", shmget(IPC_PRIVATE, 1001 * 4096, 0600), ENOSPC);
+	id = MUST(shmget(IPC_PRIVATE, 900 * 4096, 0600));
 	shmctl(id, IPC_RMID, NULL);
-	id = MUST(shmget(IPC_PRIVATE, 8192, 0600));
-	shmctl(id, IPC_RMID, NULL);
-	EQ("shmmni", set("shmmni", "0"), 0);
-	FAILS("no segment", shmget(IPC_PRIVATE, 1, 0600), ENOSPC);
+	snprintf(text, sizeof text, "%d", now.used_ids + 20);
+	EQ("shmmni", set("shmmni", text), 0);
+	while (n < 40 && (ids[n] = shmget(IPC_PRIVATE, 1, 0600)) >= 0)
+		n++;
+	e = errno;
+	OK("shmget", n > 10 && n < 30 && e == ENOSPC);
+	while (n > 0)
+		shmctl(ids[--n], IPC_RMID, NULL);
 	set("shmmax", was[0]);
 	set("shmall", was[1]);
 	set("shmmni", was[2]);
