@@ -2,15 +2,20 @@ package procfs
 
 import "strconv"
 
-// The files are text with fixed widths; these are the pieces.
+// The files are text with fixed widths; these are the pieces. They are not
+// inlined: no file is hot, and their code would be there many times.
 
 // line appends "name:\tvalue\n".
+//
+//go:noinline
 func line(b []byte, name string, v uint64) []byte {
 	b = append(append(b, name...), ":\t"...)
 	return append(strconv.AppendUint(b, v, 10), '\n')
 }
 
 // right appends v in n columns, to the right.
+//
+//go:noinline
 func right(b []byte, v uint64, n int) []byte {
 	var d [20]byte
 	s := strconv.AppendUint(d[:0], v, 10)
@@ -27,12 +32,16 @@ func kb(b []byte, name string, bytes uint64) []byte {
 }
 
 // size appends a line of meminfo and smaps: name and colon in 16 columns.
+//
+//go:noinline
 func size(b []byte, name string, bytes uint64) []byte {
 	b = left(b, name+":", 16)
 	return append(right(b, bytes>>10, 8), " kB\n"...)
 }
 
 // left appends s in n columns, to the left.
+//
+//go:noinline
 func left(b []byte, s string, n int) []byte {
 	b = append(b, s...)
 	for i := len(s); i < n; i++ {
@@ -42,6 +51,8 @@ func left(b []byte, s string, n int) []byte {
 }
 
 // hex appends v with at least n digits.
+//
+//go:noinline
 func hex(b []byte, v uint64, n int) []byte {
 	var d [16]byte
 	s := strconv.AppendUint(d[:0], v, 16)
@@ -52,6 +63,8 @@ func hex(b []byte, v uint64, n int) []byte {
 }
 
 // fields appends numbers, each with a space in front.
+//
+//go:noinline
 func fields(b []byte, vs ...uint64) []byte {
 	for _, v := range vs {
 		b = strconv.AppendUint(append(b, ' '), v, 10)
@@ -60,6 +73,8 @@ func fields(b []byte, vs ...uint64) []byte {
 }
 
 // signed is fields for numbers that may be negative.
+//
+//go:noinline
 func signed(b []byte, vs ...int) []byte {
 	for _, v := range vs {
 		b = strconv.AppendInt(append(b, ' '), int64(v), 10)
@@ -68,6 +83,8 @@ func signed(b []byte, vs ...int) []byte {
 }
 
 // hundredths appends ns as seconds with two digits.
+//
+//go:noinline
 func hundredths(b []byte, ns int64) []byte {
 	b = strconv.AppendInt(b, ns/1e9, 10)
 	cs := ns / 1e7 % 100
@@ -79,6 +96,8 @@ func ticks(ns int64) uint64 { return uint64(max(ns, 0) / 1e7) }
 
 // escape appends a name with the characters that would break a line written as
 // octal (mounts) or backslash escapes.
+//
+//go:noinline
 func escape(b []byte, s, which string) []byte {
 	for i := range len(s) {
 		c := s[i]
