@@ -18,5 +18,5 @@ func limitMemory() {
 	mm.SetCollect(func() {
 		runtime.GC()
 		goport.FreeMemory()
-	})
+	}, goport.HeapBytes)
 }

@@ -144,6 +144,22 @@ func AllocRaw() Frame {
 	return allocCached()
 }
 
+// Short reports whether programs get no frame any more: what is free is the kernel's reserve.
+func Short() bool { return atomic.LoadUint64(&buddy.free) <= reserve }
+
+// Scarce reports whether the kernel's own objects have taken a quarter of its reserve, which the Go heap must have to go on: it
+// collects garbage with what is left. Whoever is about to make such objects for a program makes room first.
+func Scarce() bool { return atomic.LoadUint64(&buddy.free) < reserve-reserve/4 }
+
+// Critical reports whether half of the reserve is gone, so that even what would free memory later is too much.
+func Critical() bool { return atomic.LoadUint64(&buddy.free) < reserve/2 }
+
+// Missing is how many frames must become free until programs get some again.
+func Missing() int { return int(max(int64(reserve)-int64(atomic.LoadUint64(&buddy.free)), 0)) + 1 }
+
+// Room reports whether n bytes more of the kernel's objects leave the larger part of the reserve alone.
+func Room(n uint64) bool { return atomic.LoadUint64(&buddy.free) >= reserve-reserve/4+n/Size }
+
 // Plenty reports whether memory is far from short, so that some may be spent on speed.
 func Plenty() bool { return atomic.LoadUint64(&buddy.free) > reserve+total/8 }
 

@@ -17,6 +17,7 @@ type Cache struct {
 	backing  Backing // nil: pages start as zeros and are never evicted
 	ranges   RangeBacking
 	resident ResidentBacking
+	quota    *Quota // nil: none; only without a Backing
 
 	size atomic.Int64
 
@@ -54,6 +55,13 @@ func NewCache(b Backing) *Cache {
 	c.ranges, _ = b.(RangeBacking)
 	c.resident, _ = b.(ResidentBacking)
 	c.filled.L = &c.mu
+	return c
+}
+
+// NewMemory returns an empty cache without a Backing, whose pages count for a quota.
+func NewMemory(q *Quota) *Cache {
+	c := NewCache(nil)
+	c.quota = q
 	return c
 }
 
@@ -108,6 +116,7 @@ const (
 	pageReady pageState = iota
 	pageMissing
 	pageNoMemory
+	pageNoSpace // the quota is used up
 )
 
 // lookup returns a page with a reference for the caller if that takes no device.
@@ -130,20 +139,34 @@ func (c *Cache) lookup(index uint64) (frame.Frame, pageState) {
 	if c.backing != nil {
 		return 0, pageMissing
 	}
+	if c.quota != nil && !c.quota.Take(1) {
+		if c.quota.lethal {
+			return 0, pageNoMemory
+		}
+		return 0, pageNoSpace
+	}
 	f := allocZeroed()
 	if f == 0 {
+		c.giveQuota()
 		return 0, pageNoMemory
 	}
 	return c.adopt(index, f), pageReady
 }
 
-// adopt makes f page index unless there is one, and returns the page with a
+func (c *Cache) giveQuota() {
+	if c.quota != nil {
+		c.quota.Give(1)
+	}
+}
+
+// adopt makes f, which the quota was asked for, page index unless there is one, and returns the page with a
 // reference for the caller.
 func (c *Cache) adopt(index uint64, f frame.Frame) frame.Frame {
 	c.mu.Lock()
 	p := c.makeEntry(index)
 	if *p != 0 {
 		f.Unref()
+		c.giveQuota()
 		f = frame.Frame(*p & entryFrame)
 	} else {
 		*p = uint64(f) | entryReady | entryUsed
@@ -214,7 +237,7 @@ func (c *Cache) Resident(index uint64) bool {
 // Page returns the frame of a page, with a reference that the caller drops with
 // Unref. A page that is not in memory is read from the Backing, with those after it for
 // a sequential reader; without a Backing it is made if create is set, and is 0
-// otherwise: a hole. ENOMEM means that there is no frame.
+// otherwise: a hole. ENOMEM means that there is no frame, ENOSPC that the quota is used up.
 func (c *Cache) Page(index uint64, create bool) (frame.Frame, error) {
 	return c.page(index, create, false)
 }
@@ -252,11 +275,15 @@ func (c *Cache) page(index uint64, create, around bool) (frame.Frame, error) {
 		if !create {
 			return 0, nil
 		}
+		if c.quota != nil && !c.quota.Take(1) {
+			return 0, unix.ENOSPC
+		}
 		f := allocZeroed()
 		if f == 0 && makeRoom() {
 			f = allocZeroed()
 		}
 		if f == 0 {
+			c.giveQuota()
 			return 0, unix.ENOMEM
 		}
 		return c.adopt(index, f), nil
@@ -469,6 +496,7 @@ func (c *Cache) forget(e uint64) {
 		c.dirty--
 	}
 	c.count(-1)
+	c.giveQuota()
 	frame.Frame(e & entryFrame).Unref()
 }
 

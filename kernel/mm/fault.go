@@ -112,7 +112,7 @@ const maxTries = 8
 // tryAgain looks for memory after a fault has found none. If there is none, what
 // OutOfMemory tells is set.
 func (as *AddressSpace) tryAgain(tries *int) bool {
-	if *tries++; *tries < maxTries && (makeRoom() || killer != nil && killer(as)) {
+	if *tries++; *tries < maxTries && Relieve(as) {
 		return true
 	}
 	as.oom.Store(true)
@@ -200,8 +200,11 @@ func (as *AddressSpace) faultIn(a *area, va uint64, acc Access) (out outcome, mi
 	if st == pageMissing {
 		return resolved, a.cache
 	}
-	if st == pageNoMemory {
+	switch st {
+	case pageNoMemory:
 		return noMemory, nil
+	case pageNoSpace:
+		return beyondEnd, nil // tmpfs(5): SIGBUS
 	}
 	return as.mapAround(a, t, va, f, index, acc), nil
 }

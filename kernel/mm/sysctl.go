@@ -49,17 +49,21 @@ func setOvercommit(_ int, v int32) error {
 }
 
 // dropCaches frees the pages of the page cache that nobody maps, if bit 0 says
-// so. What bit 1 is for on Linux, names and inodes, is not dropped.
+// so, and what is garbage on the Go heap, if bit 1 does. That bit is for names and inodes on Linux, which stay here.
 func dropCaches(_ int, v int32) error {
-	if v&1 == 0 {
-		return nil
-	}
-	caches.mu.Lock()
-	defer caches.mu.Unlock()
-	for range 2 { // the first round takes the marks of use away
-		for _, c := range caches.list {
-			c.evict(1 << 62)
+	if v&1 != 0 {
+		caches.mu.Lock()
+		for range 2 { // the first round takes the marks of use away
+			for _, c := range caches.list {
+				c.evict(1 << 62)
+			}
 		}
+		caches.mu.Unlock()
+	}
+	if v&2 != 0 && collect.f != nil {
+		collect.mu.Lock()
+		collect.f()
+		collect.mu.Unlock()
 	}
 	return nil
 }
