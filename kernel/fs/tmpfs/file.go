@@ -51,6 +51,19 @@ func (r *regFile) Seekable() bool         { return true }
 func (r *regFile) Release()               {}
 func (r *regFile) Sync(*vfs.File) error   { return nil }
 
+// Held implements vfs.Holder: a file without a name ends with its last descriptor.
+func (r *regFile) Held() int64 {
+	n := r.inode()
+	if !n.mu.TryLock() {
+		return 0
+	}
+	defer n.mu.Unlock()
+	if n.nlink > 0 {
+		return 0
+	}
+	return inodeCost + n.cache.Load().Pages()*4096
+}
+
 func (r *regFile) ReadDir(*vfs.File, int64, func(vfs.Dirent) bool) error { return unix.ENOTDIR }
 
 func (r *regFile) Ioctl(*mm.AddressSpace, uint32, uint64) (uint64, error) { return 0, unix.ENOTTY }
@@ -131,8 +144,7 @@ func (n *Inode) write(f *vfs.File, src *mm.Buf, off int64) (int64, error) {
 	if n.mode.Load()&(unix.S_ISUID|unix.S_ISGID) != 0 {
 		f.DropPrivileges()
 	}
-	k, err := n.store(c, src, off)
-	n.recount(c)
+	k, err := c.Write(src, off)
 	n.mu.Lock()
 	n.touch(modified, statusChanged)
 	n.mu.Unlock()
@@ -141,35 +153,6 @@ func (n *Inode) write(f *vfs.File, src *mm.Buf, off int64) (int64, error) {
 	}
 	return k, err
 }
-
-// store writes into the cache within the limit of the file system.
-func (n *Inode) store(c *mm.Cache, src *mm.Buf, off int64) (int64, error) {
-	if n.fs.hasRoom(int64(src.Len())/4096 + 2) {
-		return c.Write(src, off)
-	}
-	// Nearly full: page by page, as far as it goes.
-	var total int64
-	for src.Len() > 0 {
-		n.recount(c)
-		if !n.fs.hasRoom(1) && !c.Resident(uint64(off)/4096) {
-			return total, unix.ENOSPC
-		}
-		piece := *src
-		piece.Limit(4096 - int(off&4095))
-		want := piece.Len()
-		k, err := c.Write(&piece, off)
-		total += k
-		off += k
-		src.Skip(int(k))
-		if err != nil || k < int64(want) {
-			return total, err
-		}
-	}
-	return total, nil
-}
-
-// hasRoom reports whether so many pages may be added.
-func (fs *FS) hasRoom(pages int64) bool { return fs.used.Load()+pages <= fs.limit.Load() }
 
 // truncate sets the size.
 func (n *Inode) truncate(size int64) error {
@@ -188,9 +171,7 @@ func (n *Inode) truncate(size int64) error {
 	if s := n.seals.Load(); s&unix.F_SEAL_SHRINK != 0 && size < c.Size() || s&unix.F_SEAL_GROW != 0 && size > c.Size() {
 		return unix.EPERM
 	}
-	err := c.SetSize(size)
-	n.recount(c)
-	return err
+	return c.SetSize(size)
 }
 
 func (n *Inode) Allocate(mode uint32, off, length int64) error {
@@ -224,7 +205,6 @@ func (n *Inode) Allocate(mode uint32, off, length int64) error {
 			return unix.EPERM
 		}
 		if err := n.reserve(c, off, end); err != nil {
-			n.recount(c)
 			return err
 		}
 		if mode == 0 && end > c.Size() {
@@ -235,7 +215,6 @@ func (n *Inode) Allocate(mode uint32, off, length int64) error {
 	default:
 		return unix.EOPNOTSUPP
 	}
-	n.recount(c)
 	n.mu.Lock()
 	n.touch(modified, statusChanged)
 	n.mu.Unlock()
@@ -246,16 +225,10 @@ func (n *Inode) Allocate(mode uint32, off, length int64) error {
 func (n *Inode) reserve(c *mm.Cache, off, end int64) error {
 	first, last := uint64(off)/4096, uint64(end+4095)/4096
 	missing := int64(last-first) - c.Pages()
-	if missing > 0 && !n.fs.hasRoom(missing) {
+	if missing > 0 && !n.fs.pages.Fits(missing) {
 		return unix.ENOSPC
 	}
 	for i := first; i < last; i++ {
-		if i&1023 == 0 {
-			n.recount(c)
-		}
-		if !c.Resident(i) && !n.fs.hasRoom(1) {
-			return unix.ENOSPC
-		}
 		f, err := c.Page(i, true)
 		if err != nil {
 			return err
@@ -281,9 +254,7 @@ func (r *regFile) Seek(f *vfs.File, off int64, whence int) (int64, error) {
 // anonymous is the tmpfs of files that were never in a directory: memfd_create(2),
 // and shared anonymous memory.
 var anonymous = func() *FS {
-	fs := &FS{name: "tmpfs", magic: unix.TMPFS_MAGIC, most: 1 << 62}
-	fs.limit.Store(1 << 50)
-	return fs
+	return &FS{name: "tmpfs", magic: unix.TMPFS_MAGIC, most: unlimited, pages: mm.NewQuota(1<<62, nil)}
 }()
 
 // allSeals are the seals of fcntl(2).

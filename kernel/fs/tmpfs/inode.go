@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/frame"
 	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 )
@@ -35,7 +36,7 @@ type Inode struct {
 	xattrBytes int    // names and values
 	names      *names // of a directory
 	target     string // of a symbolic link
-	charged    int64  // pages of cache that are counted in fs.used
+	charged    int64  // pages of the quota for extended attributes and target
 
 	cache    atomic.Pointer[mm.Cache]
 	borrowed atomic.Bool   // cache is the lower inode's
@@ -44,6 +45,9 @@ type Inode struct {
 	lower    vfs.Inode // nil: the inode is all ours
 	lowerIno uint64
 }
+
+// inodeCost is about what an inode takes with its dentry.
+const inodeCost = 1024
 
 // Indices of Inode.times.
 const (
@@ -63,15 +67,52 @@ func (fs *FS) newInode(mode, uid, gid uint32) *Inode {
 	case unix.S_IFDIR:
 		n.names = new(names)
 	case unix.S_IFREG:
-		n.cache.Store(mm.NewCache(nil))
+		n.cache.Store(mm.NewMemory(fs.pages))
 	}
 	fs.inodes.Add(1)
+	if fs.most != unlimited {
+		allInodes.Add(1)
+	}
 	return n
 }
 
+// unlimited is FS.most of the file system of memfd_create(2): RLIMIT_NOFILE bounds those inodes.
+const unlimited = 1 << 62
+
+// allInodes counts the inodes of all file systems in memory, which together may not be more than one alone.
+var allInodes atomic.Int64
+
+func mostInodes() int64 { return max(int64(frame.Total()/2), 512) }
+
+func (fs *FS) dropInode() {
+	fs.inodes.Add(-1)
+	if fs.most != unlimited {
+		allInodes.Add(-1)
+	}
+}
+
+// charge takes pages of the quota for what the inode has on the Go heap beside itself, or gives them back; mu is held, or the
+// inode is new. False if there is no room.
+func (n *Inode) charge() bool {
+	want := int64(0)
+	if bytes := n.xattrBytes + len(n.target); bytes > freeBytes {
+		want = int64(bytes+4095) / 4096
+	}
+	if more := want - n.charged; more > 0 && !n.fs.pages.Take(more) {
+		return false
+	} else if more < 0 {
+		n.fs.pages.Give(-more)
+	}
+	n.charged = want
+	return true
+}
+
+// freeBytes is how long attributes and target may be that come with the inode.
+const freeBytes = 128
+
 // makeInode is newInode with the limit; ENOSPC.
 func (fs *FS) makeInode(a *vfs.CreateArgs) (*Inode, error) {
-	if fs.inodes.Load() >= fs.most {
+	if fs.inodes.Load() >= fs.most || allInodes.Load() >= mostInodes() {
 		return nil, unix.ENOSPC
 	}
 	n := fs.newInode(a.Mode, a.UID, a.GID)
@@ -79,6 +120,10 @@ func (fs *FS) makeInode(a *vfs.CreateArgs) (*Inode, error) {
 		n.rdev = a.Rdev
 	}
 	n.target = strings.Clone(a.Target)
+	if !n.charge() {
+		n.fs.dropInode()
+		return nil, unix.ENOSPC
+	}
 	return n, nil
 }
 
@@ -215,27 +260,18 @@ func (n *Inode) unlink() {
 
 // free gives the memory of the content back.
 func (n *Inode) free() {
+	n.mu.Lock()
+	n.fs.pages.Give(n.charged)
+	n.charged = 0
+	n.mu.Unlock()
 	if n.lower == nil {
-		n.fs.inodes.Add(-1)
+		n.fs.dropInode()
 	} else {
 		n.forget()
 	}
 	if c := n.cache.Load(); c != nil && !n.borrowed.Load() {
 		c.SetSize(0)
 		c.Drop()
-		n.recount(c)
-	}
-}
-
-// recount brings fs.used up to date with what the cache holds.
-func (n *Inode) recount(c *mm.Cache) {
-	pages := c.Pages()
-	n.mu.Lock()
-	delta := pages - n.charged
-	n.charged = pages
-	n.mu.Unlock()
-	if delta != 0 {
-		n.fs.used.Add(delta)
 	}
 }
 
@@ -282,6 +318,10 @@ func (n *Inode) SetXattr(name string, value []byte, flags int) error {
 		return unix.ENOSPC
 	}
 	n.xattrBytes += more
+	if !n.charge() {
+		n.xattrBytes -= more
+		return unix.ENOSPC
+	}
 	if n.xattrs == nil {
 		n.xattrs = make(map[string][]byte)
 	}
@@ -303,6 +343,7 @@ func (n *Inode) RemoveXattr(name string) error {
 	}
 	n.xattrBytes -= len(name) + len(v)
 	delete(n.xattrs, name)
+	n.charge()
 	n.touch(statusChanged)
 	return nil
 }

@@ -123,10 +123,10 @@ func (n *Inode) copyUp(size int64) error {
 	}
 	from := n.cache.Load()
 	size = min(size, from.Size())
-	if !n.fs.hasRoom((size + 4095) / 4096) {
+	if !n.fs.pages.Fits((size + 4095) / 4096) {
 		return unix.ENOSPC
 	}
-	to := mm.NewCache(nil)
+	to := mm.NewMemory(n.fs.pages)
 	if err := copyCache(to, from, size); err != nil {
 		to.SetSize(0)
 		to.Drop()
@@ -136,7 +136,6 @@ func (n *Inode) copyUp(size int64) error {
 	n.cache.Store(to)
 	n.borrowed.Store(false)
 	n.mu.Unlock()
-	n.recount(to)
 	n.keep()
 	return nil
 }

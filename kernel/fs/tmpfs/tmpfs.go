@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gosv/kernel/frame"
+	"gosv/kernel/mm"
 	"gosv/kernel/vfs"
 )
 
@@ -35,8 +36,7 @@ type FS struct {
 	root   *Inode
 	name   string
 	magic  uint64
-	limit  atomic.Int64 // pages
-	used   atomic.Int64 // pages
+	pages  *mm.Quota
 	inodes atomic.Int64
 	most   int64 // inodes
 	next   atomic.Uint64
@@ -70,7 +70,7 @@ func newFS(o Options) *FS {
 	if o.Inodes == 0 {
 		o.Inodes = max(total/2, 512)
 	}
-	fs.limit.Store(int64((o.Size + 4095) / 4096))
+	fs.pages = mm.NewQuota(int64((o.Size+4095)/4096), mm.Lasting)
 	fs.most = int64(o.Inodes)
 	return fs
 }
@@ -192,9 +192,9 @@ func (fs *FS) Statfs(st *vfs.Statfs) error {
 		st.Blocks = l.Blocks * l.Bsize / 4096
 		st.Files = l.Files
 	}
-	limit := fs.limit.Load()
+	limit := fs.pages.Limit()
 	st.Blocks += uint64(limit)
-	st.Bfree = uint64(max(0, limit-fs.used.Load()))
+	st.Bfree = uint64(max(0, limit-fs.pages.Used()))
 	st.Files += uint64(fs.most)
 	st.Ffree = uint64(max(0, fs.most-fs.inodes.Load()))
 	return nil

@@ -50,6 +50,9 @@ const (
 // Segments is all segments.
 var Segments = &ipc.Table[*Segment]{Max: &MaxSegments}
 
+// lasting is the quota of all segments: they stay when their processes are gone.
+var lasting = mm.Lethal(mm.Lasting)
+
 // A Segment is memory that processes share: what they map is it.
 type Segment struct {
 	key   int32
@@ -82,7 +85,7 @@ func Get(c *vfs.Creds, pid int, key int32, size uint64, flags uint32) (int, erro
 		if total, _, _, _ := frame.Stats(); size > uint64(total)*cpu.PageSize {
 			return nil, unix.ENOMEM
 		}
-		s := &Segment{key: key, perm: p, Size: size, cache: mm.NewCache(nil), CTime: ipc.Now(), Creator: pid}
+		s := &Segment{key: key, perm: p, Size: size, cache: mm.NewMemory(lasting), CTime: ipc.Now(), Creator: pid}
 		if err := s.cache.SetSize(int64(size+cpu.PageSize-1) &^ (cpu.PageSize - 1)); err != nil {
 			return nil, err
 		}
