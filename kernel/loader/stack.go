@@ -74,6 +74,9 @@ func (l *load) makeStack() (uint64, error) {
 
 	// Strings, from the top down: 8 bytes of zeros, the file name, environment,
 	// arguments; then the platform, the random bytes, and the words.
+	if err := mm.Admit(l.as, total); err != nil {
+		return 0, err
+	}
 	b := make([]byte, total)
 	base := l.stackTop - total
 	at := len(b) - 8

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/frame"
+	"gosv/kernel/mm"
 	"gosv/kernel/task"
 	"gosv/kernel/trace"
 )
@@ -14,6 +16,9 @@ func init() { task.Syscall = dispatch }
 
 // noSys is -ENOSYS in a register.
 const noSys = ^uint64(unix.ENOSYS - 1)
+
+// noMem is -ENOMEM in a register.
+const noMem = ^uint64(unix.ENOMEM - 1)
 
 // dispatch serves the system call in t's registers. It allocates nothing.
 func dispatch(t *task.Thread) {
@@ -46,14 +51,32 @@ func dispatch(t *task.Thread) {
 		r.AX = noSys
 		return
 	}
+	if frame.Scarce() && !admit(t, row) {
+		r.AX = noMem
+		return
+	}
 	v, err := row.Fn(t, a)
 	if err != nil {
-		if err == unix.EFAULT {
-			t.CheckMemory()
-		}
-		v = -uint64(errno(err))
+		v = failed(t, row, a, err)
 	}
 	r.AX = v
+}
+
+// failed is what a call that failed leaves in AX. One that found no memory runs once more when there is some: a call that fails
+// so has done nothing.
+func failed(t *task.Thread, row *Row, a *Args, err error) uint64 {
+	e := errno(err)
+	for tries := 0; (e == unix.ENOMEM || e == unix.ENOBUFS) && frame.Short() && tries < 4 && mm.Relieve(t.MM); tries++ {
+		v, err := row.Fn(t, a)
+		if err == nil {
+			return v
+		}
+		e = errno(err)
+	}
+	if e == unix.EFAULT {
+		t.CheckMemory()
+	}
+	return -uint64(e)
 }
 
 // lookFirst lets the thread's tracer and its filters look at a call. They may

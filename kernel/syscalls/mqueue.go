@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/ipc/mqueue"
+	"gosv/kernel/mm"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -80,6 +81,9 @@ func sysMqTimedsend(t *task.Thread, a *Args) (uint64, error) {
 	}
 	if a[2] > uint64(q.Attr().Size) {
 		return 0, unix.EMSGSIZE
+	}
+	if err := mm.Admit(t.MM, a[2]); err != nil {
+		return 0, err
 	}
 	text := make([]byte, a[2])
 	if err := t.MM.CopyIn(text, a[1]); err != nil {

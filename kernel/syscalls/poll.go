@@ -2,11 +2,13 @@ package syscalls
 
 import (
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
+	"gosv/kernel/mm"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
@@ -49,6 +51,9 @@ var pollSets = sync.Pool{New: func() any {
 	p.notify = func(wait.Events) { p.s.Wake() }
 	return p
 }}
+
+// pollCost is how many bytes an entry takes, with its waiter and what is copied.
+const pollCost = uint64(unsafe.Sizeof(pollEntry{})+unsafe.Sizeof(wait.Waiter{})) + 8
 
 // keepEntries bounds what a set in the pool may hold on to.
 const keepEntries = 1024
@@ -148,6 +153,13 @@ func pollFDs(t *task.Thread, addr, count uint64, block bool, deadline int64) (ui
 		return 0, false, unix.EINVAL
 	}
 	const size = 8 // struct pollfd
+	if bytes := count * pollCost; bytes >= mm.Large {
+		if err := mm.Admit(t.MM, bytes); err != nil {
+			return 0, false, err
+		}
+		t.Proc.Hold(int64(bytes))
+		defer t.Proc.Hold(-int64(bytes))
+	}
 	p := newPollSet(t, int(count))
 	defer p.free()
 	b := p.bytes(size * int(count))

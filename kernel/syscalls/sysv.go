@@ -7,6 +7,7 @@ import (
 	"gosv/kernel/ipc/msg"
 	"gosv/kernel/ipc/sem"
 	"gosv/kernel/ipc/shm"
+	"gosv/kernel/mm"
 	"gosv/kernel/task"
 )
 
@@ -181,6 +182,9 @@ func sysMsgsnd(t *task.Thread, a *Args) (uint64, error) {
 	}
 	kind, err := t.MM.Load64(a[1])
 	if err != nil {
+		return 0, err
+	}
+	if err := mm.Admit(t.MM, a[2]); err != nil {
 		return 0, err
 	}
 	text := make([]byte, a[2])

@@ -5,6 +5,7 @@ import (
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
+	"gosv/kernel/mm"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -170,7 +171,7 @@ func copyStrings(t *task.Thread, addr uint64, room *int) (list []string, err err
 	if addr == 0 {
 		return nil, nil
 	}
-	for ; ; addr += 8 {
+	for since := 0; ; addr += 8 {
 		p, err := t.MM.Load64(addr)
 		if err != nil {
 			return nil, err
@@ -187,6 +188,12 @@ func copyStrings(t *task.Thread, addr uint64, room *int) (list []string, err err
 		}
 		if *room -= len(s) + 9; *room < 0 {
 			return nil, unix.E2BIG
+		}
+		if since += len(s) + 32; since >= mm.Large {
+			if err := mm.Admit(t.MM, uint64(since)); err != nil {
+				return nil, err
+			}
+			since = 0
 		}
 		list = append(list, s)
 	}

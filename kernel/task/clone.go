@@ -5,6 +5,7 @@ import (
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
 	"gosv/kernel/fs/pidfd"
+	"gosv/kernel/mm"
 	"gosv/kernel/wait"
 )
 
@@ -135,6 +136,11 @@ func (t *Thread) closePidFD(fd int) {
 // it yet.
 func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
 	f := a.Flags
+	if f&unix.CLONE_FILES == 0 {
+		if err := mm.Admit(t.MM, t.Files.Size()); err != nil {
+			return nil, err
+		}
+	}
 	c := &Thread{MM: t.MM, Files: t.Files, FS: t.FS}
 	if f&unix.CLONE_VM != 0 {
 		c.MM.Retain()
@@ -287,7 +293,7 @@ func (tab *Table) full(t *Thread) bool {
 	limit := t.Proc.Limit(rlimitNPROC)
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
-	switch n := len(tab.tasks); {
+	switch n := len(tab.tasks) + tab.zombies; {
 	case n >= most:
 		return true
 	case uint64(n) < limit || c.UID == 0 || c.Has(unix.CAP_SYS_RESOURCE) || c.Has(unix.CAP_SYS_ADMIN):

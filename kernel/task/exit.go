@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/goport"
+	"gosv/kernel/mm"
 	"gosv/kernel/tty"
 	"gosv/kernel/wait"
 )
@@ -124,6 +125,7 @@ func (t *Thread) exit() {
 	t.Files.Release()
 	t.FS.Release()
 	t.MM.Release()
+	t.frameBuf = nil
 	if last {
 		p.finish()
 	}
@@ -219,6 +221,7 @@ func (p *Process) finish() {
 		}
 	}
 	p.zombie = true
+	tab.zombies++
 	var others []*Process
 	if p == tab.init {
 		// The first process's end is everyone's.
@@ -244,6 +247,7 @@ func (p *Process) finish() {
 	for _, o := range others {
 		<-o.done
 	}
+	mm.Ended()
 	close(p.done)
 	p.exited.Notify(wait.Readable)
 	if zombies {
@@ -304,6 +308,9 @@ func (p *Process) reap() {
 		p.parent.children = slices.DeleteFunc(p.parent.children, func(o *Process) bool { return o == p })
 	}
 	delete(p.table.procs, p.PID)
+	if p.zombie {
+		p.table.zombies--
+	}
 	if p.table.init == p {
 		p.table.init = nil
 		p.table.last = 0

@@ -45,12 +45,13 @@ func (t *Thread) CheckMemory() {
 	}
 }
 
-// outOfMemory kills the process: there is no frame for its page.
+// outOfMemory kills the process, if the search for memory has not done so: there is no frame for its page.
 func (t *Thread) outOfMemory() {
+	if t.Proc.oomKilled.Swap(true) {
+		return
+	}
 	trace.Line(t.Proc.oomLine())
-	t.Proc.oomKilled.Store(true)
-	info := linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)
-	t.Signal(info)
+	t.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) //nolint:errcheck // SIGKILL needs no room in a queue
 }
 
 // exception turns an exception of ring 3 into a signal, with the codes of Linux

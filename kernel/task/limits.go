@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-	"gosv/kernel/cpu"
-	"gosv/kernel/frame"
 	"gosv/kernel/vfs"
 )
 
@@ -40,8 +38,7 @@ const (
 // init sets the limits of the first process: what Linux gives to init, with the
 // number of files that container runtimes give.
 func (l *limits) init() {
-	total, _, _, _ := frame.Stats()
-	tasks := max(64, uint64(total)*cpu.PageSize/(8*16<<10)) / 2
+	tasks := uint64(threadsMost(0)) / 2
 	for i := range l.tab {
 		l.tab[i] = Rlimit{Infinity, Infinity}
 	}

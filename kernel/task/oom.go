@@ -11,6 +11,7 @@ import (
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
 	"gosv/kernel/trace"
+	"gosv/kernel/vfs"
 )
 
 // oomPatience is how long memory is waited for after a process was killed. It is long because a machine can be slow; it
@@ -23,9 +24,9 @@ func init() { mm.SetKiller(Tasks.killForMemory) }
 // mostly serves all who wait.
 var oomMu sync.Mutex
 
-// killForMemory ends the process with the most memory, so that there is some for
+// killForMemory ends the process that holds the most memory, so that there is some for
 // asking, and waits for its end. It reports whether asking should try
-// again; false if the process that asks is the one to go, and when no other went.
+// again; false if the process that asks is the one to go, which has its SIGKILL then, and when there is none to go.
 func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	asker := tab.user(asking)
 	if !oomMu.TryLock() {
@@ -45,12 +46,16 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	}
 	victim := tab.leaving()
 	if victim == nil {
-		if victim = tab.worst(); victim == nil || victim == asker {
+		if victim = tab.worst(); victim == nil {
 			return false
 		}
-		trace.Line(victim.oomLine() + "; " + asker.name() + " asked for memory")
+		line := victim.oomLine()
+		if victim != asker {
+			line += "; " + asker.name() + " asked for memory"
+		}
+		trace.Line(line)
 		victim.oomKilled.Store(true)
-		if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil {
+		if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil || victim == asker {
 			return false
 		}
 	}
@@ -69,7 +74,7 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 	return false
 }
 
-// goes reports whether the process ends already or was told to, for want of memory or otherwise. Nobody does not.
+// goes reports whether the process ends already or was told to, for want of memory or otherwise. It is false of no process.
 func (p *Process) goes() bool { return p != nil && (p.exiting.Load() || p.oomKilled.Load()) }
 
 // leaving is a process that goes and whose memory is not free yet: nobody else need go before it is (oom_evaluate_task in Linux
@@ -111,12 +116,16 @@ func (tab *Table) user(as *mm.AddressSpace) *Process {
 	return nil
 }
 
-// worst is the living process that killing pays most: the one with the most memory, as
-// /proc/PID/oom_score_adj shifts it.
+// worst is the living process that killing pays most: the one that holds the most memory, as
+// /proc/PID/oom_score_adj shifts it. The first process is chosen only when no other can be: the machine ends with it.
 func (tab *Table) worst() (victim *Process) {
 	worst := int64(0)
 	for _, p := range tab.Processes() {
-		if score := p.badness(); score > worst {
+		score := p.badness()
+		if score == 0 {
+			continue
+		}
+		if victim == nil || victim == tab.init || score > worst && p != tab.init {
 			victim, worst = p, score
 		}
 	}
@@ -137,7 +146,50 @@ func (p *Process) badness() int64 {
 	}
 	defer as.Release()
 	c := as.Counters()
-	return max(int64((c.Anon+c.Tables)/frame.Size)+adj*int64(frame.Total())/1000, 1)
+	pages := (int64(c.Anon+c.File+c.Tables) + p.held(c.Areas)) / frame.Size
+	return max(pages+adj*int64(frame.Total())/1000, 1)
+}
+
+// What the objects of a process take on the Go heap, in bytes, about.
+const (
+	threadCost = 16 << 10 // the thread, its goroutine's stack, its registers
+	areaCost   = 160
+	// A process that has ended and was not waited for.
+	processCost = 4 << 10
+)
+
+// deadChildren is how many children of p wait to be waited for.
+func (tab *Table) deadChildren(p *Process) (n int) {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	if tab.zombies == 0 {
+		return 0
+	}
+	for _, c := range p.children {
+		if c.zombie {
+			n++
+		}
+	}
+	return n
+}
+
+// Hold counts n bytes that a call of the process has on the Go heap while it lasts, if they are many.
+func (p *Process) Hold(n int64) { p.holds.Add(n) }
+
+// held is how many bytes the kernel keeps for the process: threads, areas, and what its open files hold, as pages of pipes and
+// memory without a name, messages in sockets, watched files. What several processes share counts for each of them: it is free
+// when the last one has gone.
+func (p *Process) held(areas int) int64 {
+	n := p.holds.Load() + int64(areas)*areaCost + int64(p.table.deadChildren(p))*processCost
+	var files *vfs.FDTable
+	for _, t := range p.Threads() {
+		n += threadCost
+		if t.Files != files { // threads with tables of their own are rare
+			files = t.Files
+			n += files.Held()
+		}
+	}
+	return n
 }
 
 // oomLine says which process is killed, and what it had.
@@ -146,8 +198,9 @@ func (p *Process) oomLine() string {
 	if as := p.Space(); as != nil {
 		c := as.Counters()
 		as.Release()
-		line += ", anonymous " + strconv.FormatUint(c.Anon>>10, 10) + " kB, page tables " + strconv.FormatUint(c.Tables>>10, 10) +
-			" kB, oom_score_adj " + strconv.Itoa(int(p.oomScoreAdj.Load()))
+		line += ", anonymous " + strconv.FormatUint(c.Anon>>10, 10) + " kB, files " + strconv.FormatUint(c.File>>10, 10) +
+			" kB, page tables " + strconv.FormatUint(c.Tables>>10, 10) + " kB, kernel objects " +
+			strconv.FormatInt(p.held(c.Areas)>>10, 10) + " kB, oom_score_adj " + strconv.Itoa(int(p.oomScoreAdj.Load()))
 	}
 	return line
 }

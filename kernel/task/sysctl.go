@@ -1,9 +1,11 @@
 package task
 
 import (
+	"golang.org/x/sys/unix"
 	"gosv/kernel/cpu"
 	"gosv/kernel/frame"
 	"gosv/kernel/sysctl"
+	"gosv/kernel/vfs"
 )
 
 // sysctls are the settings of names, processes and core files.
@@ -41,4 +43,18 @@ func threadsMost(int) int32 {
 func setThreadsMost(_ int, v int32) error {
 	threadsMax.Store(v)
 	return nil
+}
+
+func init() { vfs.SetPrivileged(mayExceedFiles) }
+
+// mayExceedFiles reports whether a thread that uses the table has CAP_SYS_ADMIN.
+func mayExceedFiles(files *vfs.FDTable) bool {
+	Tasks.mu.Lock()
+	defer Tasks.mu.Unlock()
+	for _, t := range Tasks.tasks {
+		if t.Files == files && t.Creds().Has(unix.CAP_SYS_ADMIN) {
+			return true
+		}
+	}
+	return false
 }

@@ -15,7 +15,9 @@ type Table struct {
 	mu    sync.Mutex
 	tasks map[int]*Thread
 	procs map[int]*Process // zombies too
-	last  int
+	// zombies is how many of them have ended and were not waited for.
+	zombies int
+	last    int
 	// chosen says that clone3(2) has given an ID on request.
 	chosen bool
 	forks  uint64

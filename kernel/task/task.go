@@ -140,6 +140,7 @@ type Process struct {
 	timers      timers
 	exiting     atomic.Bool
 	oomKilled   atomic.Bool
+	holds       atomic.Int64 // bytes on the Go heap, see Hold
 	dumpable    atomic.Int32
 	oomScoreAdj atomic.Int32
 	parentDeath atomic.Int32  // prctl(2), PR_SET_PDEATHSIG

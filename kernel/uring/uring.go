@@ -105,6 +105,23 @@ type Ring struct {
 	eventfd atomic.Value // eventTarget
 }
 
+// Held implements vfs.Holder: the shared memory, requests, and completions that did not fit.
+func (r *Ring) Held() int64 {
+	n := int64(len(r.mem.rings)+len(r.mem.sqes)) * pageSize
+	if r.mu.TryLock() {
+		n += int64(r.started-r.ended) * requestCost
+		r.mu.Unlock()
+	}
+	if r.cqMu.TryLock() {
+		n += int64(len(r.overflow)) * cqeSize
+		r.cqMu.Unlock()
+	}
+	return n
+}
+
+// requestCost is about what a request takes.
+const requestCost = 640
+
 type eventTarget struct {
 	file  *vfs.File
 	async bool // IORING_REGISTER_EVENTFD_ASYNC

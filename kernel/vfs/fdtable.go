@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/mm"
 	"gosv/kernel/sysctl"
 )
 
@@ -52,6 +53,10 @@ func (t *FDTable) Retain() { t.refs.Add(1) }
 func (t *FDTable) Release() {
 	if t.refs.Add(-1) == 0 {
 		t.CloseRange(0, maxFDs)
+		t.mu.Lock()
+		t.slots.Store(new([]fdSlot)) // a process that nobody waits for keeps the table
+		t.used, t.cloexec, t.next = nil, nil, 0
+		t.mu.Unlock()
 	}
 }
 
@@ -79,11 +84,14 @@ func (t *FDTable) Get(fd int) (*File, error) {
 	}
 }
 
-// Install puts f at the lowest free descriptor and takes over the caller's
-// reference; with EMFILE the caller keeps it.
+// Install puts f, which is new, at the lowest free descriptor and takes over the caller's
+// reference; with EMFILE and ENFILE the caller keeps it.
 func (t *FDTable) Install(f *File, cloexec bool) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if tooMany() && !privileged(t) {
+		return 0, unix.ENFILE
+	}
 	return t.install(f, 0, cloexec)
 }
 
@@ -91,6 +99,9 @@ func (t *FDTable) Install(f *File, cloexec bool) (int, error) {
 func (t *FDTable) InstallTwo(a, b *File, cloexec bool) (int, int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if tooMany() && !privileged(t) {
+		return 0, 0, unix.ENFILE
+	}
 	x, err := t.install(a, 0, cloexec)
 	if err != nil {
 		return 0, 0, err
@@ -108,6 +119,9 @@ func (t *FDTable) InstallTwo(a, b *File, cloexec bool) (int, int, error) {
 func (t *FDTable) Reserve() (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if tooMany() && !privileged(t) {
+		return 0, unix.ENFILE
+	}
 	return t.install(nil, 0, false)
 }
 
@@ -127,8 +141,10 @@ func (t *FDTable) Fill(fd int, f *File, cloexec bool) {
 func (t *FDTable) Unreserve(fd int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.used[fd/64] &^= 1 << (fd % 64)
-	t.next = min(t.next, fd)
+	if t.isUsed(fd) { // else the process has ended meanwhile
+		t.used[fd/64] &^= 1 << (fd % 64)
+		t.next = min(t.next, fd)
+	}
 }
 
 // install finds a descriptor from min on; mu is held.
@@ -168,6 +184,9 @@ func (t *FDTable) put(fd int, f *File, cloexec bool) error {
 	s := *t.slots.Load()
 	if fd >= len(s) {
 		n := max(len(s)*2, (fd+64)&^63)
+		if mm.TryAdmit(uint64(n)*8) != nil {
+			return unix.ENOMEM
+		}
 		grown := make([]fdSlot, n)
 		for i := range s {
 			grown[i].f.Store(s[i].f.Load())
@@ -352,6 +371,9 @@ func (t *FDTable) closeIf(first, last uint, cloexec bool) {
 	}
 	t.mu.Unlock()
 }
+
+// Size is about how many bytes Clone takes.
+func (t *FDTable) Size() uint64 { return uint64(len(*t.slots.Load())) * 8 }
 
 // Clone returns a copy with the same files, for a new process.
 func (t *FDTable) Clone() *FDTable {

@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/kernel/random"
 	"gosv/kernel/sysctl"
-	"gosv/kernel/vfs"
 )
 
 // sysctls are the settings that no other package steers: what is true of this
@@ -51,10 +50,6 @@ var sysctls = [...]sysctl.Row{
 	{Name: "vm.legacy_va_layout", Value: sysctl.Fixed("0")},
 	{Name: "vm.mmap_rnd_bits", Value: sysctl.Fixed("28")},
 	{Name: "vm.page-cluster", Value: sysctl.Fixed("0")},
-	{Name: "fs.file-max", Value: sysctl.Fixed("9223372036854775807")},
-	{Name: "fs.file-nr", Value: &sysctl.Ulong{N: 3, Get: fileNumbers}},
-	{Name: "fs.pipe-user-pages-soft", Value: sysctl.Fixed("16384")},
-	{Name: "fs.pipe-user-pages-hard", Value: sysctl.Fixed("0")},
 	{Name: "fs.overflowuid", Value: sysctl.Fixed("65534")},
 	{Name: "fs.overflowgid", Value: sysctl.Fixed("65534")},
 	{Name: "fs.suid_dumpable", Value: sysctl.Fixed("0")},
@@ -63,17 +58,6 @@ var sysctls = [...]sysctl.Row{
 }
 
 func init() { sysctl.Register(sysctls[:]) }
-
-// fileNumbers are the numbers of fs.file-nr: open, free, the most.
-func fileNumbers(i int) uint64 {
-	switch i {
-	case 0:
-		return uint64(vfs.OpenFiles())
-	case 1:
-		return 0
-	}
-	return 1<<63 - 1
-}
 
 var bootID = sync.OnceValue(newUUID)
 

@@ -154,6 +154,21 @@ func (q *queue) available(all bool) int {
 	return n
 }
 
+// held is the memory of what is queued, 0 while others work on it.
+func (q *queue) held() (n int64) {
+	if !q.mu.TryLock() {
+		return 0
+	}
+	defer q.mu.Unlock()
+	for _, p := range q.list[q.head:] {
+		n += overhead + int64(len(p.pages))*pageSize + int64(len(p.files))*fileInFlight
+	}
+	return n
+}
+
+// fileInFlight is about what a file in a message takes that is open nowhere else.
+const fileInFlight = 1024
+
 // purge drops everything.
 func (q *queue) purge() {
 	q.mu.Lock()

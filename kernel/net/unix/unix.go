@@ -107,6 +107,21 @@ func newSocket(typ int) *Socket {
 	return s
 }
 
+// Held implements vfs.Holder: what waits in the socket and in connections that were not accepted.
+func (s *Socket) Held() int64 {
+	n := socketCost + s.q.held()
+	if s.mu.TryLock() {
+		for _, e := range s.accept {
+			n += socketCost + e.q.held()
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// socketCost is about what a socket takes without messages.
+const socketCost = 640
+
 // lockTwo locks two sockets in the order of their inode numbers.
 func lockTwo(a, b *Socket) {
 	switch {
