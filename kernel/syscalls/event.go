@@ -68,7 +68,7 @@ func sysEpollCreate1(t *task.Thread, a *Args) (uint64, error) {
 	if flags&^unix.EPOLL_CLOEXEC != 0 {
 		return 0, unix.EINVAL
 	}
-	return newEventFile(t, eventpoll.New(), eventpoll.Name, flags)
+	return newEventFile(t, eventpoll.New(t.Creds().UID), eventpoll.Name, flags)
 }
 
 func sysEpollCtl(t *task.Thread, a *Args) (uint64, error) {

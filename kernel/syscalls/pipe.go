@@ -30,7 +30,10 @@ func makePipe(t *task.Thread, addr uint64, flags uint32) (uint64, error) {
 	if flags&^(unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_DIRECT) != 0 {
 		return 0, unix.EINVAL
 	}
-	r, w := pipe.New(t.Creds(), flags)
+	r, w, err := pipe.New(t.Creds(), flags)
+	if err != nil {
+		return 0, err
+	}
 	x, y, err := t.Files.InstallTwo(r, w, flags&unix.O_CLOEXEC != 0)
 	if err != nil {
 		r.Release()

@@ -47,7 +47,10 @@ func newTestRing(t testing.TB, entries uint64, flags uint32) *testRing {
 	}
 	r.th, r.at, _ = pollThread(tt)
 	r.th.FS = vfs.NewFSContext()
-	pr, pw := pipe.New(r.th.Creds(), 0)
+	pr, pw, err := pipe.New(r.th.Creds(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.pipeR, r.pipeW, _ = r.th.Files.InstallTwo(pr, pw, false)
 	r.p.Flags = flags
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&r.p)), unsafe.Sizeof(r.p))

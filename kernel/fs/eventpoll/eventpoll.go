@@ -15,12 +15,10 @@
 package eventpoll
 
 import (
-	"math"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
@@ -35,15 +33,6 @@ const (
 	flags       = flagExclusive | flagWakeup | flagOneshot | flagEdge
 	exclusiveOK = uint32(wait.In|wait.Out|wait.Err|wait.Hup) | flagWakeup | flagEdge | flagExclusive
 )
-
-// maxItems bounds what one instance watches (on Linux it is of a user).
-var maxItems sysctl.Uint64 = 1 << 20
-
-var sysctls = [...]sysctl.Row{
-	{Name: "fs.epoll.max_user_watches", Value: &sysctl.Ulong{Var: &maxItems, Max: math.MaxInt64}},
-}
-
-func init() { sysctl.Register(sysctls[:]) }
 
 // An Instance is what epoll_create(2) makes.
 type Instance struct {
@@ -61,6 +50,7 @@ type Instance struct {
 	pollers wait.Queue // poll(2) of the instance, and instances that watch it
 
 	node node
+	user *vfs.User // who made the instance: its items count there
 }
 
 // key names an item: the same file may be watched through several descriptors.
@@ -86,8 +76,8 @@ type item struct {
 	next, prev *item
 }
 
-// New returns an instance that watches nothing.
-func New() *Instance { return &Instance{items: make(map[key]*item)} }
+// New returns an instance of a user that watches nothing.
+func New(uid uint32) *Instance { return &Instance{items: make(map[key]*item), user: vfs.UserOf(uid)} }
 
 // Control is epoll_ctl(2): op is one of unix.EPOLL_CTL_*. The caller holds a
 // reference to f, which descriptor fd named. Errors: EPERM when the file cannot
@@ -123,7 +113,7 @@ func (ep *Instance) Control(op, fd int, f *vfs.File, events uint32, data uint64)
 			err = unix.EEXIST
 		case ep.items == nil: // released
 			err = unix.EBADF
-		case uint64(len(ep.items)) >= maxItems.Load():
+		case uint64(ep.user.EpollItems.Load()) >= MaxWatches():
 			err = unix.ENOSPC
 		default:
 			ep.add(k, q, inner, events, data)
@@ -153,6 +143,18 @@ func (ep *Instance) Control(op, fd int, f *vfs.File, events uint32, data uint64)
 	return nil
 }
 
+// Held implements vfs.Holder.
+func (ep *Instance) Held() int64 {
+	if !ep.mu.TryLock() {
+		return 0
+	}
+	defer ep.mu.Unlock()
+	return int64(len(ep.items)) * itemCost
+}
+
+// itemCost is about what an item takes with its entry in the map.
+const itemCost = 320
+
 func (ep *Instance) add(k key, q *wait.Queue, inner *Instance, events uint32, data uint64) {
 	it := &item{ep: ep, key: k, queue: q, inner: inner, data: data}
 	events |= uint32(wait.Err | wait.Hup)
@@ -165,6 +167,7 @@ func (ep *Instance) add(k key, q *wait.Queue, inner *Instance, events uint32, da
 		it.waiter.Exclusive = true
 	}
 	ep.items[k] = it
+	ep.user.EpollItems.Add(1)
 	k.file.OnClose(&it.hook)
 	q.Add(&it.waiter)
 	it.check()
@@ -179,6 +182,7 @@ func (ep *Instance) remove(it *item) {
 	ep.dequeue(it)
 	ep.readyMu.Unlock()
 	delete(ep.items, it.key)
+	ep.user.EpollItems.Add(-1)
 	if it.inner != nil {
 		unlink(ep, it.inner)
 	}
@@ -324,6 +328,7 @@ func (ep *Instance) Release() {
 	}
 	ep.items = nil
 	ep.mu.Unlock()
+	ep.user.Release()
 }
 
 // FDInfo appends what /proc/PID/fdinfo shows: a line per item.

@@ -65,7 +65,7 @@ func newEventfd(count uint64) *vfs.File {
 	return vfs.NewFile(eventfd.New(count, false), eventfd.Name, unix.O_RDWR|unix.O_NONBLOCK)
 }
 
-func newInstance() *vfs.File { return vfs.NewFile(New(), Name, unix.O_RDWR) }
+func newInstance() *vfs.File { return vfs.NewFile(New(0), Name, unix.O_RDWR) }
 
 func instance(f *vfs.File) *Instance { return f.Impl().(*Instance) }
 

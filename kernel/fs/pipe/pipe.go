@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/kernel/frame"
 	"gosv/kernel/mm"
-	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
@@ -20,32 +19,11 @@ import (
 const (
 	pageSize     = 4096
 	defaultPages = 16
+	// leastPages is what a pipe gets when its user has many (PIPE_MIN_DEF_BUFFERS).
+	leastPages = 2
 	// mostPages bounds what anybody may ask for.
 	mostPages = 1 << 19
 )
-
-// maxSize is fs.pipe-max-size in bytes, for those without CAP_SYS_RESOURCE.
-var maxSize sysctl.Uint32 = 1 << 20
-
-var sysctls = [...]sysctl.Row{
-	{Name: "fs.pipe-max-size", Value: &sysctl.Uint{Var: &maxSize, Set: setMaxSize}},
-}
-
-func init() { sysctl.Register(sysctls[:]) }
-
-// setMaxSize rounds up to a power of two of pages, as F_SETPIPE_SZ does. EINVAL:
-// more than 2 GiB.
-func setMaxSize(n uint32) error {
-	if n > 1<<31 {
-		return unix.EINVAL
-	}
-	size := uint32(pageSize)
-	for size < n {
-		size *= 2
-	}
-	maxSize.Store(size)
-	return nil
-}
 
 // A Pipe is the queue between its ends.
 type Pipe struct {
@@ -63,6 +41,7 @@ type Pipe struct {
 	spare   frame.Frame // kept between writes
 	readers int
 	writers int
+	user    *vfs.User // who made an anonymous pipe: its pages count there
 	// How often an end was opened: an open waits for the other to move.
 	readerOpens, writerOpens uint32
 }
@@ -75,6 +54,9 @@ type slot struct {
 	shared bool // nobody appends
 	packet bool // O_DIRECT: a read takes it alone and wholly
 }
+
+// slotCost is the size of a slot.
+const slotCost = 32
 
 // NewPipe returns a pipe without ends, of the usual capacity.
 func NewPipe() *Pipe { return &Pipe{slots: make([]slot, defaultPages)} }
@@ -179,6 +161,11 @@ func (e *end) Release() {
 			p.spare.Unref()
 			p.spare = 0
 		}
+		if u := p.user; u != nil {
+			p.user = nil
+			u.PipePages.Add(-int64(len(p.slots)))
+			u.Release()
+		}
 	}
 	p.mu.Unlock()
 	p.queue.Notify(wait.Readable | wait.Writable | wait.Hup | wait.Err)
@@ -209,6 +196,20 @@ func (p *Pipe) push(s slot) {
 }
 
 func (p *Pipe) full() bool { return p.count >= len(p.slots) }
+
+// Held implements vfs.Holder: half of the pages, where there is another end for the other half.
+func (e *end) Held() int64 {
+	p := e.p
+	if !p.mu.TryLock() {
+		return 0
+	}
+	defer p.mu.Unlock()
+	n := int64(p.count*pageSize + len(p.slots)*slotCost)
+	if p.readers > 0 && p.writers > 0 && e.kind != reads|writes {
+		n /= 2
+	}
+	return n
+}
 
 func (e *end) Queue() *wait.Queue { return &e.p.queue }
 
@@ -365,7 +366,7 @@ func (p *Pipe) Capacity() int {
 }
 
 // SetCapacity is F_SETPIPE_SZ: rounded up to a power of two of pages; EBUSY if what
-// is in the pipe does not fit, EPERM beyond 1 MiB without privilege.
+// is in the pipe does not fit, EPERM beyond fs.pipe-max-size or the pages of a user without privilege.
 func (p *Pipe) SetCapacity(c *vfs.Creds, n uint64) (int, error) {
 	if n > mostPages*pageSize {
 		return 0, unix.EINVAL
@@ -376,11 +377,27 @@ func (p *Pipe) SetCapacity(c *vfs.Creds, n uint64) (int, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if uint64(pages)*pageSize > uint64(maxSize.Load()) && pages > len(p.slots) && !c.Has(unix.CAP_SYS_RESOURCE) {
+	more := int64(pages - len(p.slots))
+	if more > 0 && pages*pageSize > int(maxSize.Load()) && !c.Has(unix.CAP_SYS_RESOURCE) {
 		return 0, unix.EPERM
 	}
+	if p.user != nil {
+		if total := p.user.PipePages.Add(more); more > 0 && (above(total, &userSoft) || above(total, &userHard)) && !exempt(c) {
+			p.user.PipePages.Add(-more)
+			return 0, unix.EPERM
+		}
+	}
 	if pages < p.count {
+		if p.user != nil {
+			p.user.PipePages.Add(-more)
+		}
 		return 0, unix.EBUSY
+	}
+	if err := mm.TryAdmit(uint64(pages) * slotCost); err != nil {
+		if p.user != nil {
+			p.user.PipePages.Add(-more)
+		}
+		return 0, err
 	}
 	slots := make([]slot, pages)
 	for i := range p.count {
@@ -419,9 +436,12 @@ func (n *inode) SetAttr(a *vfs.SetAttr) error {
 	return nil
 }
 
-// New makes an anonymous pipe: pipe2(2) with O_NONBLOCK and O_DIRECT.
-func New(c *vfs.Creds, flags uint32) (r, w *vfs.File) {
-	p := NewPipe()
+// New makes an anonymous pipe: pipe2(2) with O_NONBLOCK and O_DIRECT. ENFILE.
+func New(c *vfs.Creds, flags uint32) (r, w *vfs.File, err error) {
+	p, err := newAccounted(c)
+	if err != nil {
+		return nil, nil, err
+	}
 	p.anonymous = true
 	n := &inode{ino: 1 + lastIno.Add(1), uid: c.FSUID, gid: c.FSGID, made: vfs.Now()}
 	n.mode.Store(0o600)
@@ -430,7 +450,7 @@ func New(c *vfs.Creds, flags uint32) (r, w *vfs.File) {
 	flags &= unix.O_NONBLOCK | unix.O_DIRECT
 	r = vfs.NewInodeFile(p.open(reads), n, name, unix.O_RDONLY|flags)
 	w = vfs.NewInodeFile(p.open(writes), n, name, unix.O_WRONLY|flags)
-	return r, w
+	return r, w, nil
 }
 
 // Of returns the pipe behind a file, nil if it is none, and whether the file is

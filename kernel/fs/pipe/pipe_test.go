@@ -30,7 +30,7 @@ func take(t *testing.T, f *vfs.File, s *wait.Sleeper, n int) ([]byte, error) {
 
 // Bytes come out as they went in, whatever the sizes, with both ends blocking.
 func TestStream(t *testing.T) {
-	r, w := New(&vfs.RootCreds, 0)
+	r, w, _ := New(&vfs.RootCreds, 0)
 	sent := make([]byte, 1<<20)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i := range sent {
@@ -70,7 +70,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	r, w := New(&vfs.RootCreds, unix.O_NONBLOCK)
+	r, w, _ := New(&vfs.RootCreds, unix.O_NONBLOCK)
 	if _, err := take(t, r, nil, 1); err != unix.EAGAIN {
 		t.Errorf("empty: %v", err)
 	}
@@ -108,7 +108,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestPackets(t *testing.T) {
-	r, w := New(&vfs.RootCreds, unix.O_DIRECT)
+	r, w, _ := New(&vfs.RootCreds, unix.O_DIRECT)
 	put(t, w, nil, []byte("first"))
 	put(t, w, nil, []byte("second"))
 	if b, _ := take(t, r, nil, 3); string(b) != "fir" {
@@ -122,8 +122,8 @@ func TestPackets(t *testing.T) {
 }
 
 func TestTeeAndTransfer(t *testing.T) {
-	r1, w1 := New(&vfs.RootCreds, 0)
-	r2, w2 := New(&vfs.RootCreds, 0)
+	r1, w1, _ := New(&vfs.RootCreds, 0)
+	r2, w2, _ := New(&vfs.RootCreds, 0)
 	put(t, w1, nil, []byte("abcdef"))
 	from, _, _ := Of(r1)
 	to, _, _ := Of(w2)
@@ -147,7 +147,7 @@ func TestTeeAndTransfer(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	r, w := New(&vfs.RootCreds, 0)
+	r, w, _ := New(&vfs.RootCreds, 0)
 	pending := make(chan bool, 1)
 	var s wait.Sleeper
 	go func() {

@@ -23,7 +23,7 @@ func TestAsync(t *testing.T) {
 		}
 	}
 	for range 100 {
-		r, w := New(&vfs.RootCreds, unix.O_NONBLOCK)
+		r, w, _ := New(&vfs.RootCreds, unix.O_NONBLOCK)
 		r.SetOwner(&vfs.FileOwner{Type: linux.F_OWNER_PID, PID: 7, Signal: linux.SIGRTMIN})
 		r.SetAsync(true, 5)
 		var wg sync.WaitGroup
@@ -42,7 +42,7 @@ func TestAsync(t *testing.T) {
 		r.Release()
 	}
 	before := in.Load()
-	r, w := New(&vfs.RootCreds, 0)
+	r, w, _ := New(&vfs.RootCreds, 0)
 	r.SetOwner(&vfs.FileOwner{Type: linux.F_OWNER_PID, PID: 7, Signal: linux.SIGRTMIN})
 	r.SetAsync(true, 5)
 	put(t, w, nil, []byte("x"))
