@@ -90,6 +90,7 @@ type Table[T Object] struct {
 
 	mu    sync.Mutex
 	slots []T
+	free  int // no free slot below
 	used  int
 	keys  map[int32]T
 	seq   uint16
@@ -115,9 +116,12 @@ func (t *Table[T]) Get(c *vfs.Creds, key int32, flags uint32, create func(Perm) 
 	if t.used >= int(t.Max.Load()) {
 		return 0, unix.ENOSPC
 	}
-	slot := slices.Index(t.slots, none)
-	if slot < 0 {
-		slot = len(t.slots)
+	slot := t.free
+	for slot < len(t.slots) && t.slots[slot] != none {
+		slot++
+	}
+	t.free = slot
+	if slot == len(t.slots) {
 	}
 	p := Perm{Key: key, UID: c.EUID, GID: c.EGID, CUID: c.EUID, CGID: c.EGID, Mode: flags & 0o777,
 		Seq: t.seq, ID: int(t.seq)*seqUnit + slot}
@@ -187,12 +191,14 @@ func (t *Table[T]) Remove(key int32, o T) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var none T
-	i := slices.Index(t.slots, o)
-	if i >= 0 {
-		t.slots[i] = none
-		t.used--
+	slot := o.IPCPerm().ID % seqUnit
+	if t.slots[slot] != o {
+		return false
 	}
-	return i >= 0
+	t.slots[slot] = none
+	t.free = min(t.free, slot)
+	t.used--
+	return true
 }
 
 // All returns the objects, and the highest slot in use.

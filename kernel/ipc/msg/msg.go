@@ -53,6 +53,9 @@ type message struct {
 	text []byte
 }
 
+// messageCost is about what a message takes beside its text.
+const messageCost = 64
+
 // Status is the numbers of struct msqid_ds.
 type Status struct {
 	STime, RTime, CTime    int64
@@ -110,6 +113,9 @@ func (q *Queue) Send(c *vfs.Creds, s *wait.Sleeper, pid int, kind int64, text []
 		}
 		if q.st.Bytes+uint64(len(text)) > q.st.MaxBytes || q.st.Count+1 > q.st.MaxBytes {
 			return unix.EAGAIN
+		}
+		if !ipc.Take(len(text) + messageCost) {
+			return unix.ENOMEM
 		}
 		q.list = append(q.list, message{kind, text})
 		q.st.Bytes += uint64(len(text))
@@ -169,6 +175,7 @@ func (q *Queue) Receive(c *vfs.Creds, s *wait.Sleeper, pid int, kind int64, size
 		if flags&Copy != 0 {
 			return nil
 		}
+		ipc.Give(len(m.text) + messageCost)
 		q.list = slices.Delete(q.list, i, i+1)
 		q.st.Bytes -= uint64(len(m.text))
 		q.st.Count--
@@ -187,6 +194,13 @@ func (q *Queue) Remove(c *vfs.Creds) error {
 	if err := q.perm.MayChange(c); err != nil {
 		q.mu.Unlock()
 		return err
+	}
+	if q.removed {
+		q.mu.Unlock()
+		return unix.EIDRM
+	}
+	for _, m := range q.list {
+		ipc.Give(len(m.text) + messageCost)
 	}
 	q.removed, q.list = true, nil
 	q.mu.Unlock()

@@ -68,6 +68,9 @@ type semaphore struct {
 	pid   int
 }
 
+// cost is about how many bytes a set of n semaphores takes.
+func cost(n int) int { return 256 + 16*n }
+
 // An Op is struct sembuf.
 type Op struct {
 	Num   uint16
@@ -101,6 +104,9 @@ func Get(c *vfs.Creds, key int32, n int, flags uint32) (int, error) {
 		}
 		if used.Load()+int64(n) > int64(MaxAll.Load()) {
 			return nil, unix.ENOSPC
+		}
+		if !ipc.Take(cost(n)) {
+			return nil, unix.ENOMEM
 		}
 		used.Add(int64(n))
 		return &Set{perm: p, sems: make([]semaphore, n), ctime: ipc.Now()}, nil
@@ -242,6 +248,7 @@ func (s *Set) Remove(c *vfs.Creds) error {
 	s.pending = nil
 	s.mu.Unlock()
 	if Sets.Remove(s.perm.Key, s) {
+		ipc.Give(cost(len(s.sems)))
 		used.Add(-int64(len(s.sems)))
 	}
 	forget(s)
