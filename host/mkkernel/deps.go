@@ -35,6 +35,12 @@ var (
 	stackRate string
 	//go:embed deps/pool.go.txt
 	stackPool string
+	//go:embed deps/memory.go.txt
+	stackMemory string
+	//go:embed deps/memory_tcp.go.txt
+	stackMemoryTCP string
+	//go:embed deps/memory_udp.go.txt
+	stackMemoryUDP string
 	//go:embed deps/flow.go.txt
 	stackFlow string
 	//go:embed deps/shortcut.go.txt
@@ -209,6 +215,9 @@ func replaceStack(dir string) (modfile string, err error) {
 	}
 	for rel, text := range map[string]string{
 		"pkg/sync/pool.go":                    stackPool,
+		"pkg/tcpip/memory.go":                 stackMemory,
+		"pkg/tcpip/transport/tcp/memory.go":   stackMemoryTCP,
+		"pkg/tcpip/transport/udp/memory.go":   stackMemoryUDP,
 		"pkg/tcpip/stack/flow.go":             stackFlow,
 		"pkg/tcpip/stack/shortcut.go":         stackShortcut,
 		"pkg/tcpip/transport/tcp/head.go":     stackHead,

@@ -12,6 +12,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack/gro"
 
 	virtio "gosv/kernel/dev/virtio/net"
+	"gosv/kernel/frame"
+	"gosv/kernel/mm"
 )
 
 // txQueueLen is how many packets wait for room in a device's queue, as Linux's
@@ -36,6 +38,7 @@ type link struct {
 	stats struct {
 		rxPackets, rxBytes, txPackets, txBytes     atomic.Uint64
 		badChecksums, otherHost, multicast, noRoom atomic.Uint64
+		noMemory                                   atomic.Uint64
 	}
 }
 
@@ -326,6 +329,9 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 	if l.intercept(eth, proto, pieces) {
 		return
 	}
+	if frame.Scarce() && l.noMemory(pieces) {
+		return
+	}
 	var payload buffer.Buffer
 	for _, p := range pieces {
 		if len(p) > 0 {
@@ -351,6 +357,18 @@ func (l *link) Receive(q int, h virtio.Header, pieces [][]byte) {
 	pkt.DecRef()
 }
 
+// noMemory drops a packet that brings data while memory is scarce; one without data may let data go that waits for an
+// acknowledgement.
+func (l *link) noMemory(pieces [][]byte) bool {
+	mm.RelieveSoon()
+	const withoutData = 128
+	if len(pieces) == 1 && len(pieces[0]) <= withoutData && !frame.Critical() {
+		return false
+	}
+	l.stats.noMemory.Add(1)
+	return true
+}
+
 // Flush ends a batch.
 func (l *link) Flush(q int) {
 	if l.rx[q].gro.Dispatcher != nil {
@@ -364,7 +382,7 @@ func (l *link) count() Stats {
 	return Stats{
 		RxPackets: l.stats.rxPackets.Load(), RxBytes: l.stats.rxBytes.Load(),
 		TxPackets: l.stats.txPackets.Load(), TxBytes: l.stats.txBytes.Load(),
-		RxErrors: l.stats.badChecksums.Load() + d.RxDropped.Load(), RxDropped: l.stats.otherHost.Load(),
+		RxErrors: l.stats.badChecksums.Load() + d.RxDropped.Load(), RxDropped: l.stats.otherHost.Load() + l.stats.noMemory.Load(),
 		TxErrors: d.TxDropped.Load(), TxDropped: l.stats.noRoom.Load(),
 		Multicast: l.stats.multicast.Load(),
 	}

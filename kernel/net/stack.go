@@ -53,6 +53,7 @@ func newStack() *stack.Stack {
 		RandSource:               randomSource{},
 	})
 	setLimits(s)
+	limitMemory(s)
 	addLoopback(s)
 	return s
 }

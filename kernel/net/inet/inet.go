@@ -170,6 +170,17 @@ func (s *Socket) use(ep tcpip.Endpoint, wq *waiter.Queue) {
 
 func (s *Socket) endpoint() tcpip.Endpoint { return s.cur.Load().Endpoint }
 
+// socketCost is about what a socket takes with its endpoint, without data.
+const socketCost = 6 << 10
+
+// Held implements vfs.Holder: what waits in the socket.
+func (s *Socket) Held() int64 {
+	if m, ok := s.endpoint().(interface{ MemoryUsed() int }); ok {
+		return socketCost + int64(max(m.MemoryUsed(), 0))
+	}
+	return socketCost
+}
+
 // NotifyEvent implements waiter.EventListener.
 func (s *Socket) NotifyEvent(mask waiter.EventMask) { s.Notify(wait.Events(mask)) }
 

@@ -9,6 +9,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"gosv/kernel/net"
 )
@@ -343,8 +344,8 @@ func AppendSockstat(b []byte, others int) []byte {
 	for _, l := range []struct {
 		text string
 		v    int
-	}{{"sockets: used ", total + others}, {"\nTCP: inuse ", streams}, {" orphan 0 tw ", net.TimeWaits()}, {" alloc ", alloc}, {" mem 0\nUDP: inuse ", datagrams},
-		{" mem 0\nUDPLITE: inuse 0\nRAW: inuse ", raws}} {
+	}{{"sockets: used ", total + others}, {"\nTCP: inuse ", streams}, {" orphan 0 tw ", net.TimeWaits()}, {" alloc ", alloc}, {" mem ", net.MemoryPages(tcp.ProtocolNumber)},
+		{"\nUDP: inuse ", datagrams}, {" mem ", net.MemoryPages(udp.ProtocolNumber)}, {"\nUDPLITE: inuse 0\nRAW: inuse ", raws}} {
 		b = strconv.AppendInt(append(b, l.text...), int64(l.v), 10)
 	}
 	return append(b, "\nFRAG: inuse 0 memory 0\n"...)
