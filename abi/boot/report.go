@@ -12,6 +12,9 @@ import (
 //	gosv: end status=139 signal=SIGSEGV addr=0x0 ip=0x401136 insn=mov
 //	gosv: end status=125 error="no init: /bin/x: no such file or directory"
 //	gosv: end status=125 panic="..."
+//	gosv: end status=125 panic="..." started=1
+//
+// started says that the program ran when the kernel failed.
 const ReportPrefix = "gosv: end "
 
 // StartedLine is the line on the kernel's log when the program has started, if [Config.Announce] asks for it. A machine that
@@ -48,7 +51,7 @@ const (
 // Report is how a machine ended.
 type Report struct {
 	Status int               // exit status, 128+signal if a signal killed the program
-	Fields map[string]string // signal, addr, ip, error, panic
+	Fields map[string]string // signal, addr, ip, insn, oom, error, panic, started
 }
 
 // ParseReport reads a line of the kernel log; ok is false if it is not the report.

@@ -57,6 +57,7 @@ func main() {
 
 	if config.Batch != "" {
 		announce(config)
+		cpu.Started()
 		runBatch(config, console)
 		return
 	}
@@ -64,6 +65,7 @@ func main() {
 	if err != nil {
 		fail(startStatus(err), err)
 	}
+	cpu.Started()
 	chart.step("program")
 	announce(config)
 	go serveControl(devices, console, init)

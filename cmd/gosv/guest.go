@@ -275,7 +275,7 @@ func (g *guestRun) verdict(r *boot.Report, last []string, e vmm.Exit) error {
 	if r == nil {
 		return g.noReport(last, e)
 	}
-	if msg := r.Fields["panic"]; strings.Contains(msg, "out of memory") {
+	if msg := r.Fields["panic"]; strings.Contains(msg, "out of memory") && r.Fields["started"] == "" {
 		return fmt.Errorf("%s of memory is too little for the kernel and %s; try -m %s", memoryText(g.machine.Memory), g.name, memoryText(2*g.machine.Memory))
 	} else if msg != "" {
 		return statusError{boot.StatusError, fmt.Errorf("the kernel crashed: %s; this is a bug of gosv, the log above helps to find it", msg)}

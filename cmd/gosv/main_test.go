@@ -101,6 +101,9 @@ func fakeQEMU(mode string) {
 	case "kerneloom":
 		fmt.Fprint(log, "gosv: kernel bug: out of memory: no frame\r\n")
 		report(125, "panic", "out of memory: no frame")
+	case "kerneldeath":
+		fmt.Fprint(log, "gosv: kernel bug: out of memory: no frame\r\n")
+		report(125, "panic", "out of memory: no frame", "started", "1")
 	case "panic":
 		fmt.Fprint(log, "panic: something\r\ngoroutine 1 [running]:\r\n")
 		report(125, "panic", "something")
@@ -216,6 +219,7 @@ func TestEnds(t *testing.T) {
 		{"nomem", nil, 125, "gosv: /bin/x: cannot allocate memory: 128M is too little, try -m 256M\n", ""},
 		{"oom", nil, 137, "it needed more than the 128M of memory that the machine has; try -m 256M", ""},
 		{"kerneloom", []string{"-m", "8M"}, 125, "gosv: 8M of memory is too little for the kernel and ./hello; try -m 16M\n", "bug of gosv"},
+		{"kerneldeath", []string{"-m", "8M"}, 125, "gosv: the kernel crashed: out of memory: no frame; this is a bug of gosv", "too little"},
 		{"noexec", nil, 127, "gosv: /bin/x: no such file or directory\n", ""},
 		{"panic", nil, 125, "panic: something\ngoroutine 1 [running]:\ngosv: the kernel crashed: something; this is a bug", "kernel: hello"},
 		{"silent", nil, 125, "without a report; its last line was: kernel: hello; try again with -v", ""},

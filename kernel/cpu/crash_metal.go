@@ -152,6 +152,12 @@ func stopOthers() {
 	logLock = 0 // its holder may have stopped
 }
 
+// started says that the program runs.
+var started uint32
+
+// Started notes that the program runs: what goes wrong from now on is not that the machine is too small to start it.
+func Started() { atomic.StoreUint32(&started, 1) }
+
 // finish writes the report of a machine that died, and ends it.
 //
 //go:nosplit
@@ -165,7 +171,11 @@ func finish(status int, msg string) {
 		}
 		putc(msg[i])
 	}
-	puts("\"\n")
+	puts("\"")
+	if atomic.LoadUint32(&started) != 0 {
+		puts(" started=1")
+	}
+	puts("\n")
 	PowerOff(status)
 }
 
