@@ -66,7 +66,7 @@ bench: build ## measure gosv and Debian's cloud kernel side by side, into docs/b
 docs: ## write the generated documents
 	$(GO) run ./host/syscalldoc
 
-fuzz: ## run every fuzz target for a minute
+fuzz: build ## run every fuzz target for a minute, random system calls and exhaustion for an hour each
 	@sh test/fuzz.sh
 
 clean: ## remove what was built

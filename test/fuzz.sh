@@ -11,4 +11,6 @@ for file in $(grep -rl --include='*_test.go' '^func Fuzz' abi cmd host kernel te
 		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-1m}" "./$(dirname "$file")" || failed=1
 	done
 done
+# The system calls in the guest, and objects made without end, for an hour each on one CPU and on two.
+GOSV_TEST_CALLS=${CALLSTIME:-1h} GOSV_TEST_EXHAUST=${CALLSTIME:-1h} "$GO" test -count=1 -timeout 6h -v -run 'TestCalls|TestLong' ./test/exhaust || failed=1
 exit $failed
