@@ -172,6 +172,7 @@ func (g *gather) flush() {
 
 // begin returns the address space's gather; as.mu is held for writing.
 func (as *AddressSpace) begin() *gather {
+	as.notePeak() // what follows may take pages away
 	g := &as.gather
 	g.as, g.lo, g.hi = as, ^uint64(0), 0
 	return g

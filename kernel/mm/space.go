@@ -146,12 +146,14 @@ type AddressSpace struct {
 	noHuge           atomic.Bool // PR_SET_THP_DISABLE
 	hugeTables       hugeTables
 
-	mu     sync.RWMutex // guards what follows
-	areas  areaTree
-	vsize  uint64 // sum of the areas
-	gather gather
-	dead   []Mappable // to be released when mu is not held
-	peak   int64      // highest RSS seen, in pages
+	mu       sync.RWMutex // guards what follows
+	peakRSS  int64        // pages; as of the last notePeak
+	peakSize uint64       // the same of vsize
+	areas    areaTree
+	vsize    uint64 // sum of the areas
+	gather   gather
+	dead     []Mappable // to be released when mu is not held
+	peak     int64      // highest RSS seen, in pages
 
 	mmapBase      uint64 // areas are placed below it
 	brkStart, brk uint64
@@ -266,6 +268,20 @@ func (as *AddressSpace) Usage() (vsize, rss uint64) {
 	vsize = as.vsize
 	as.mu.RUnlock()
 	return vsize, uint64(max(as.rssAnon.Load()+as.rssFile.Load(), 0)) * pageSize
+}
+
+// notePeak keeps the most memory that was in use, before it becomes less. as.mu
+// is held for writing.
+func (as *AddressSpace) notePeak() {
+	as.peakRSS = max(as.peakRSS, as.rssAnon.Load()+as.rssFile.Load())
+	as.peakSize = max(as.peakSize, as.vsize)
+}
+
+// Peak returns the most bytes of address space and of memory that were in use.
+func (as *AddressSpace) Peak() (vsize, rss uint64) {
+	as.mu.RLock()
+	defer as.mu.RUnlock()
+	return max(as.peakSize, as.vsize), uint64(max(as.peakRSS, as.rssAnon.Load()+as.rssFile.Load())) * pageSize
 }
 
 // Counters are the numbers of /proc/self/status, in bytes.

@@ -123,7 +123,7 @@ func (p *Process) Usage() Usage {
 	for _, t := range p.threads {
 		r.Switches += t.switches.Load()
 		r.Faults += t.faults.Load()
-		if _, rss := t.MM.Usage(); rss > r.MaxRSS {
+		if _, rss := t.MM.Peak(); rss > r.MaxRSS {
 			r.MaxRSS = rss
 			p.clock.maxRSS = rss
 		}

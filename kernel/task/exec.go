@@ -42,6 +42,11 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	}
 	t.Files.CloseExec()
 	old := t.MM
+	if _, rss := old.Peak(); rss != 0 {
+		p.mu.Lock()
+		p.clock.maxRSS = max(p.clock.maxRSS, rss)
+		p.mu.Unlock()
+	}
 	t.MM = img.MM
 	t.MM.DisableTHP(old.THPDisabled())
 	old.Release()

@@ -67,7 +67,7 @@ func (t *Thread) exit() {
 	}
 	t.clock.pause()
 	t.Ctx.Release()
-	_, rss := t.MM.Usage()
+	_, rss := t.MM.Peak()
 	user, sys := t.clock.split()
 
 	tab := p.table

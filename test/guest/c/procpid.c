@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/wait.h>
 
@@ -209,6 +210,33 @@ static void others(void)
 	FAILS("there is no file in fdinfo for a closed descriptor", open("/proc/self/fdinfo/999", O_RDONLY), ENOENT);
 }
 
+// The most memory that was in use is told when it is in use no more.
+static void peaks(void)
+{
+	const size_t size = 16 << 20;
+	const char *before = get("/proc/self/status");
+	long size0 = field(before, "VmSize:"), rss0 = field(before, "VmRSS:");
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(p, 1, size);
+	munmap(p, size);
+	const char *after = get("/proc/self/status");
+	OK("the memory is gone", field(after, "VmRSS:") < rss0 + 8192 && field(after, "VmSize:") < size0 + 8192);
+	OK("VmHWM", field(after, "VmHWM:") >= 16384);
+	OK("VmPeak", field(after, "VmPeak:") >= size0 + 16384);
+	struct rusage r;
+	getrusage(RUSAGE_SELF, &r);
+	OK("ru_maxrss", r.ru_maxrss >= 16384);
+	pid_t child = fork();
+	if (child == 0) {
+		struct rusage c;
+		getrusage(RUSAGE_SELF, &c);
+		_exit(c.ru_maxrss >= 16384 || field(get("/proc/self/status"), "VmHWM:") >= 16384);
+	}
+	int st;
+	waitpid(child, &st, 0);
+	EQ("a child starts anew", st, 0);
+}
+
 // What another user may not read.
 static void strangers(void)
 {
@@ -242,6 +270,7 @@ int main(void)
 	namespaces();
 	timers();
 	others();
+	peaks();
 	strangers();
 	done();
 }
