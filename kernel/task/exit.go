@@ -78,6 +78,9 @@ func (t *Thread) exit() {
 	p.clock.maxRSS = max(p.clock.maxRSS, rss)
 	p.clock.switches += t.switches.Load()
 	p.clock.faults += t.faults.Load()
+	tab.ended.user += user
+	tab.ended.system += sys
+	tab.ended.switches += t.switches.Load()
 	p.io.add(&t.IO)
 	if t == p.leader && !p.exiting.Load() {
 		p.status = t.exitStatus

@@ -42,12 +42,8 @@ func CgroupConfig() cgroup.Config {
 			return ids
 		},
 		CPUTime: func() (user, system int64) {
-			for _, p := range Tasks.Processes() {
-				u, s := p.CPUTime()
-				cu, cs := p.ChildCPUTime()
-				user, system = user+u+cu, system+s+cs
-			}
-			return user, system
+			c := procTable{Tasks}.Counts()
+			return c.User, c.System
 		},
 	}
 }
@@ -69,19 +65,18 @@ func (v procTable) Process(pid int) procfs.Process {
 }
 
 func (v procTable) Counts() (c procfs.Counts) {
-	for _, p := range v.tab.Processes() {
-		for _, t := range p.Threads() {
-			c.Threads++
-			c.Switches += t.switches.Load()
-			if t.clock.running() {
-				c.Running++
-			}
-		}
-		p.mu.Lock()
-		c.Switches += p.clock.switches
-		p.mu.Unlock()
-	}
 	v.tab.mu.Lock()
+	c.User, c.System, c.Switches = v.tab.ended.user, v.tab.ended.system, v.tab.ended.switches
+	for _, t := range v.tab.tasks {
+		c.Threads++
+		c.Switches += t.switches.Load()
+		user, system := t.CPUTime()
+		c.User += user
+		c.System += system
+		if t.clock.running() {
+			c.Running++
+		}
+	}
 	c.Forks, c.LastPID = v.tab.forks, v.tab.last
 	v.tab.mu.Unlock()
 	c.Load = LoadAverage()

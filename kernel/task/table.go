@@ -22,6 +22,11 @@ type Table struct {
 	chosen bool
 	forks  uint64
 	init   *Process
+	// ended is what threads that have ended used.
+	ended struct {
+		user, system int64 // ns
+		switches     uint64
+	}
 }
 
 // Tasks is the table of all programs.

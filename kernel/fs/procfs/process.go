@@ -42,6 +42,7 @@ type Counts struct {
 	Forks                     uint64 // processes and threads made since the boot
 	Switches                  uint64 // context switches since the boot, 0 if not counted
 	LastPID                   int
+	User, System              int64     // ns that all threads used that are and were
 	Load                      [3]uint64 // load averages, in 1/2048
 }
 

@@ -154,16 +154,8 @@ type cpuTime struct{ user, system, idle, irq int64 }
 
 // times returns the times of all CPUs together, and the idle time alone.
 func (fs *FS) times(now int64) (all cpuTime, idle int64) {
-	for _, pid := range fs.cfg.Processes.PIDs() {
-		if p := fs.cfg.Processes.Process(pid); p != nil {
-			if l := p.Leader(); l != nil {
-				var st State
-				l.State(&st)
-				all.user += st.ProcessUser + st.ChildUser
-				all.system += st.ProcessSystem + st.ChildSystem
-			}
-		}
-	}
+	c := fs.cfg.Processes.Counts()
+	all.user, all.system = c.User, c.System
 	n := cpu.NumCPU()
 	if fs.cfg.CPUTimes != nil {
 		for i := range n {

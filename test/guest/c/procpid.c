@@ -237,6 +237,30 @@ static void peaks(void)
 	EQ("a child starts anew", st, 0);
 }
 
+static long spent(void)
+{
+	long user = 0, nice = 0, system = 0;
+	sscanf(get("/proc/stat"), "cpu %ld %ld %ld", &user, &nice, &system);
+	return user + nice + system;
+}
+
+// What children used that nobody waits for stays in /proc/stat.
+static void times_stay(void)
+{
+	long before = spent();
+	signal(SIGCHLD, SIG_IGN);
+	pid_t child = fork();
+	if (child == 0) {
+		while (clock() < CLOCKS_PER_SEC * 3 / 10)
+			;
+		_exit(0);
+	}
+	while (waitpid(child, NULL, 0) != -1)
+		;
+	signal(SIGCHLD, SIG_DFL);
+	OK("times of a child that is gone", spent() - before >= 25);
+}
+
 // What another user may not read.
 static void strangers(void)
 {
@@ -271,6 +295,7 @@ int main(void)
 	timers();
 	others();
 	peaks();
+	times_stay();
 	strangers();
 	done();
 }
