@@ -155,6 +155,7 @@ type Forgetter interface {
 }
 
 // forgetBelow drops name from the cache with all that is below it; d.mu is held.
+// The tree below may be as deep as a program likes: a list, not recursion.
 func (d *Dentry) forgetBelow(name string) {
 	ch := d.children[name]
 	if ch == nil {
@@ -164,11 +165,19 @@ func (d *Dentry) forgetBelow(name string) {
 	if ch == negative {
 		return
 	}
-	ch.mu.Lock()
-	for name := range ch.children {
-		ch.forgetBelow(name)
+	for list := []*Dentry{ch}; len(list) != 0; {
+		dir := list[len(list)-1]
+		list = list[:len(list)-1]
+		dir.mu.Lock()
+		for _, below := range dir.children {
+			if below != negative {
+				list = append(list, below)
+			}
+		}
+		dir.sb.cached.Add(-int64(len(dir.children)))
+		dir.children = nil
+		dir.mu.Unlock()
 	}
-	ch.mu.Unlock()
 }
 
 // forget drops name from the cache; d.mu is held.
@@ -211,7 +220,7 @@ func (d *Dentry) isAncestorOf(e *Dentry) bool {
 func (sb *Superblock) prune() {
 	limit := atomic.LoadInt64(&maxDentries)
 	n := sb.cached.Load()
-	if n <= limit {
+	if n <= limit || sb.overdue.Add(1) < sb.kept.Load() {
 		return
 	}
 	if n > 4*limit {
@@ -220,19 +229,45 @@ func (sb *Superblock) prune() {
 		return
 	}
 	for round := 0; round < 2 && sb.cached.Load() > limit/2; round++ {
-		sb.pruneBelow(sb.root)
+		sb.pruneUnused()
 	}
+	// Where most dentries are in use, as those above a working directory are,
+	// a walk of the tree for each new one would take quadratic time: the next
+	// walk comes after as many operations as it has dentries to look at.
+	sb.kept.Store(sb.cached.Load() - limit/2)
+	sb.overdue.Store(0)
 	treeMu.Unlock()
 }
 
-// pruneBelow drops what was not used since the last round; nobody else is in the
-// tree.
-func (sb *Superblock) pruneBelow(d *Dentry) {
+// pruneUnused drops what was not used since the last round; nobody else is in
+// the tree.
+func (sb *Superblock) pruneUnused() {
+	dirs := sb.directories()
+	for i := len(dirs) - 1; i >= 0; i-- { // those below come first: they may become empty
+		dirs[i].pruneChildren()
+	}
+}
+
+// directories lists the root and all dentries that have children, each behind
+// its parent. treeMu is held exclusively. The tree may be as deep as a program
+// likes: a list, not recursion.
+func (sb *Superblock) directories() []*Dentry {
+	dirs := []*Dentry{sb.root}
+	for i := 0; i < len(dirs); i++ {
+		for _, ch := range dirs[i].children {
+			if len(ch.children) != 0 { // a negative dentry has none
+				dirs = append(dirs, ch)
+			}
+		}
+	}
+	return dirs
+}
+
+// pruneChildren drops the children of d that have none themselves and were not
+// used since the last round.
+func (d *Dentry) pruneChildren() {
 	for name, ch := range d.children {
 		if ch != negative {
-			if len(ch.children) != 0 {
-				sb.pruneBelow(ch)
-			}
 			if len(ch.children) != 0 || ch.pins.Load() != 0 || ch.mounted.Load() != 0 {
 				continue
 			}
@@ -242,7 +277,7 @@ func (sb *Superblock) pruneBelow(d *Dentry) {
 			}
 		}
 		delete(d.children, name)
-		sb.cached.Add(-1)
+		d.sb.cached.Add(-1)
 	}
 	if len(d.children) == 0 {
 		d.children = nil

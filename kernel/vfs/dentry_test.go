@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"runtime/debug"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -73,5 +74,59 @@ func TestForgetter(t *testing.T) {
 	cached(3)
 	if err := look("3", "a", "b"); err != nil || sb.root.children["3"] == nil || len(sb.root.children) != 1 {
 		t.Errorf("%v, %d names", err, len(sb.root.children))
+	}
+}
+
+// A tree as deep as a program likes is dropped on a small stack, and looked at once in as many operations as it has names.
+func TestDeepTree(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(256 << 10))
+	const depth = 50000
+	sb := newSuperblock(&SynthFS{Name: "test", Top: NewStaticDir(0o555)})
+	deep := func() *Dentry {
+		d := sb.root
+		for range depth {
+			ch := newDentry(sb, d, "d", NewStaticDir(0o555))
+			d.insert("d", ch)
+			d.insert("n", negative)
+			d = ch
+		}
+		return d
+	}
+	m := &Mount{sb: sb, root: sb.root}
+	sb.mounts = 1
+	sb.root.pins.Add(1)
+
+	bottom := deep()
+	bottom.pins.Add(1)
+	if !m.busy() {
+		t.Error("the mount is not busy while its deepest directory is used")
+	}
+	sb.prune()
+	if n := sb.cached.Load(); n != depth {
+		t.Errorf("%d names are left, want %d: those above the directory in use", n, depth)
+	}
+	walked := sb.overdue.Load()
+	for range 100 {
+		sb.prune()
+	}
+	if n := sb.overdue.Load(); n != walked+100 {
+		t.Errorf("a prune that can drop nothing is repeated: %d", n-walked)
+	}
+	bottom.pins.Add(-1)
+	if m.busy() {
+		t.Error("busy without anybody who uses it")
+	}
+	for range 2 * depth {
+		sb.prune()
+	}
+	if n := sb.cached.Load(); n > maxDentries {
+		t.Errorf("%d names are left of those that nobody uses", n)
+	}
+	deep()
+	sb.root.mu.Lock()
+	sb.root.forgetBelow("d")
+	sb.root.mu.Unlock()
+	if n := sb.cached.Load(); n > 1 {
+		t.Errorf("%d names are left of what was forgotten", n)
 	}
 }

@@ -29,6 +29,8 @@ type Superblock struct {
 	root     *Dentry
 	volatile bool
 	cached   atomic.Int64 // dentries in all children maps
+	kept     atomic.Int64 // dentries, beyond half the limit, that the last prune could not drop
+	overdue  atomic.Int64 // operations above the limit since then
 	mounts   int          // guarded by mountMu
 }
 
@@ -42,8 +44,11 @@ type Mount struct {
 	source  string
 	options string // of the file system, "size=64m"
 	flags   atomic.Uint32
-	writers atomic.Int32 // files open for writing
-	below   int          // mounts on this one; guarded by mountMu
+	writers atomic.Int32          // files open for writing
+	over    atomic.Pointer[Mount] // on the root of this one: towers of them are passed floor by floor
+	below   int                   // mounts on this one; guarded by mountMu
+
+	detached bool // not in the tree any more; guarded by mountMu
 }
 
 type mountPoint struct {
@@ -51,11 +56,12 @@ type mountPoint struct {
 	point *Dentry
 }
 
-// mountMu guards changes of the mount table; readers take the published map.
+// mountMu guards changes of the mount table; readers take the published list.
 var (
 	mountMu   sync.Mutex
-	mountMap  atomic.Pointer[map[mountPoint]*Mount]
-	mountList atomic.Pointer[[]*Mount]
+	mountList atomic.Pointer[[]*Mount] // each mount behind the one that it is on
+	byPointMu sync.RWMutex             // guards byPoint
+	byPoint   = make(map[mountPoint]*Mount)
 	rootMount atomic.Pointer[Mount]
 	nextMount = 1
 	nextDev   = uint64(1)
@@ -102,17 +108,10 @@ func addMount(sb *Superblock, parent *Mount, point *Dentry, source string, flags
 	nextMount++
 	sb.mounts++
 	sb.root.pins.Add(1)
-	list := append(slices.Clone(Mounts()), m)
+	list := append(Mounts(), m) // readers of the list do not see what is behind its end
 	mountList.Store(&list)
 	if parent != nil {
-		next := make(map[mountPoint]*Mount)
-		if old := mountMap.Load(); old != nil {
-			for k, v := range *old {
-				next[k] = v
-			}
-		}
-		next[mountPoint{parent, point}] = m
-		mountMap.Store(&next)
+		setMountOn(parent, point, m)
 		point.pins.Add(1)
 		point.mounted.Add(1)
 		parent.below++
@@ -131,6 +130,9 @@ func MountAt(p Path, fs Filesystem, source string, flags uint32) (*Mount, error)
 	if p.Dentry == nil || p.Mount == nil || p.Dentry.dead.Load() {
 		return nil, unix.ENOENT
 	}
+	if p.Mount.detached {
+		return nil, unix.EINVAL
+	}
 	root := newSuperblock(fs)
 	if root.root.isDir() != p.Dentry.isDir() {
 		return nil, unix.ENOTDIR
@@ -141,7 +143,8 @@ func MountAt(p Path, fs Filesystem, source string, flags uint32) (*Mount, error)
 	return addMount(root, p.Mount, p.Dentry, source, flags), nil
 }
 
-// Unmount takes a mount out of the tree; EBUSY while it is used, unless lazy.
+// Unmount takes a mount out of the tree; EBUSY while it is used, unless lazy. A
+// lazy one takes the mounts on it with it (MNT_DETACH of umount2(2)).
 func (m *Mount) Unmount(lazy bool) error {
 	mountMu.Lock()
 	defer mountMu.Unlock()
@@ -151,24 +154,32 @@ func (m *Mount) Unmount(lazy bool) error {
 	if !lazy && (m.below != 0 || m.busy()) {
 		return unix.EBUSY
 	}
-	list := slices.DeleteFunc(slices.Clone(Mounts()), func(o *Mount) bool { return o == m })
-	if len(list) == len(Mounts()) {
-		return unix.EINVAL // gone already
+	if m.detached {
+		return unix.EINVAL
 	}
-	mountList.Store(&list)
-	next := make(map[mountPoint]*Mount)
-	for k, v := range *mountMap.Load() {
-		if v != m {
-			next[k] = v
+	var list, gone []*Mount
+	for _, o := range Mounts() { // each comes behind the one that it is on
+		if o == m || o.parent != nil && o.parent.detached {
+			o.detached = true
+			gone = append(gone, o)
+		} else {
+			list = append(list, o)
 		}
 	}
-	mountMap.Store(&next)
-	m.point.mounted.Add(-1)
-	m.point.pins.Add(-1)
-	m.parent.below--
-	m.sb.mounts--
-	m.root.pins.Add(-1)
-	return m.sb.FS.Sync()
+	mountList.Store(&list)
+	var err error
+	for _, o := range gone {
+		setMountOn(o.parent, o.point, nil)
+		o.point.mounted.Add(-1)
+		o.point.pins.Add(-1)
+		o.parent.below--
+		o.sb.mounts--
+		o.root.pins.Add(-1)
+		if e := o.sb.FS.Sync(); err == nil {
+			err = e
+		}
+	}
+	return err
 }
 
 // busy reports whether anything in the mount is pinned. The root has one pin of
@@ -179,13 +190,11 @@ func (m *Mount) busy() bool {
 	if m.root.pins.Load() > int32(1+m.sb.mounts) {
 		return true
 	}
-	return anyPinned(m.root)
-}
-
-func anyPinned(d *Dentry) bool {
-	for _, ch := range d.children {
-		if ch.pins.Load() != 0 || anyPinned(ch) {
-			return true
+	for _, d := range m.sb.directories() {
+		for _, ch := range d.children {
+			if ch.pins.Load() != 0 {
+				return true
+			}
 		}
 	}
 	return false
@@ -201,10 +210,28 @@ func Mounts() []*Mount {
 
 // mountedOn returns the mount at p, nil if there is none.
 func mountedOn(p Path) *Mount {
-	if t := mountMap.Load(); t != nil {
-		return (*t)[mountPoint{p.Mount, p.Dentry}]
+	if p.Mount != nil && p.Dentry == p.Mount.root {
+		return p.Mount.over.Load()
 	}
-	return nil
+	byPointMu.RLock()
+	m := byPoint[mountPoint{p.Mount, p.Dentry}]
+	byPointMu.RUnlock()
+	return m
+}
+
+// setMountOn enters what is mounted at a place, nil for no more; mountMu is held.
+func setMountOn(parent *Mount, point *Dentry, m *Mount) {
+	if point == parent.root {
+		parent.over.Store(m)
+		return
+	}
+	byPointMu.Lock()
+	if m != nil {
+		byPoint[mountPoint{parent, point}] = m
+	} else {
+		delete(byPoint, mountPoint{parent, point})
+	}
+	byPointMu.Unlock()
 }
 
 // Filesystem returns the mounted file system.

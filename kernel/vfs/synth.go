@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
 	"gosv/kernel/mm"
 )
 
@@ -444,7 +445,15 @@ func (n *SynthLink) Stat(st *Stat) error {
 	return nil
 }
 
-func (n *SynthLink) Readlink(c Caller) (string, error) { return n.Target(c) }
+// Readlink returns the text. ENAMETOOLONG: what a magic link leads to has a path that is longer than PATH_MAX
+// (do_proc_readlink in fs/proc/base.c).
+func (n *SynthLink) Readlink(c Caller) (string, error) {
+	s, err := n.Target(c)
+	if len(s) >= linux.PATH_MAX {
+		return "", unix.ENAMETOOLONG
+	}
+	return s, err
+}
 
 func (n *SynthLink) Follow(c Caller) (Path, bool, error) {
 	if n.Goal == nil {
