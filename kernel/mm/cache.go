@@ -1,6 +1,7 @@
 package mm
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -248,7 +249,18 @@ func (c *Cache) PageAround(index uint64) (frame.Frame, error) {
 	return c.page(index, true, c.ranges != nil && frame.Plenty())
 }
 
+// errAgain is for a page that has to be looked for again, and read alone if it is still absent.
+var errAgain = errors.New("the page was not filled by this reader")
+
 func (c *Cache) page(index uint64, create, around bool) (frame.Frame, error) {
+	f, err := c.tryPage(index, create, around, false)
+	for err == errAgain {
+		f, err = c.tryPage(index, create, false, true)
+	}
+	return f, err
+}
+
+func (c *Cache) tryPage(index uint64, create, around, alone bool) (frame.Frame, error) {
 	if c.resident != nil {
 		if f, ok := c.resident.ResidentFrame(index); ok {
 			f.Ref()
@@ -288,6 +300,9 @@ func (c *Cache) page(index uint64, create, around bool) (frame.Frame, error) {
 		}
 		return c.adopt(index, f), nil
 	}
+	if alone {
+		return c.fill(index, index, index+1)
+	}
 	if around {
 		lo := index &^ (maxWindow - 1)
 		return c.fill(index, lo, lo+maxWindow)
@@ -323,7 +338,7 @@ func (c *Cache) free(index uint64) bool {
 }
 
 // fill reads page index, which is absent, and those around it in [lo, hi), no more than maxWindow.
-// mu is held, and released.
+// mu is held, and released. errAgain: another reader was faster, or a range of pages was bad, which says nothing of this page.
 func (c *Cache) fill(index, lo, hi uint64) (frame.Frame, error) {
 	first, end := c.absent(index, lo, min(hi, (uint64(c.size.Load())+pageMask)/pageSize))
 	c.mu.Unlock()
@@ -356,7 +371,7 @@ func (c *Cache) fill(index, lo, hi uint64) (frame.Frame, error) {
 		for _, f := range frames[:n] {
 			f.Unref()
 		}
-		return c.Page(index, true)
+		return 0, errAgain
 	}
 	first, end = c.absent(index, first, first+n)
 	k := end - first
@@ -394,12 +409,7 @@ func (c *Cache) fill(index, lo, hi uint64) (frame.Frame, error) {
 	c.mu.Unlock()
 	c.enlist()
 	if err != nil && k > 1 && c.ranges != nil { // find out whether the page itself is bad
-		c.mu.Lock()
-		if c.free(index) {
-			return c.fill(index, index, index+1)
-		}
-		c.mu.Unlock()
-		return c.Page(index, true)
+		return 0, errAgain
 	}
 	if err != nil {
 		return 0, err
