@@ -1,6 +1,7 @@
 #!/bin/sh
 # Lints: gofmt, go vet and staticcheck of the host build, go vet and staticcheck
-# of the kernel build (tag metal), sh -n of the scripts.
+# of the kernel build (tag metal), recursion in the kernel (test/lint/recursion),
+# sh -n of the scripts.
 set -eu
 cd "$(dirname "$0")/.."
 GO=${GO:-go}
@@ -36,6 +37,9 @@ say "staticcheck, kernel build"
 # It does not see what only assembly uses: U1000 is left to the host build.
 # shellcheck disable=SC2086
 CGO_ENABLED=0 "$GO" run $staticcheck -tags metal -tests=false -checks inherit,-U1000 $kernel || failed=1
+
+say "recursion in the kernel"
+(cd test/lint/recursion && "$GO" vet . && "$GO" test . && "$GO" run . -C ../../..) || failed=1
 
 for script in test/*.sh examples/*.sh .ci/run; do
 	[ -f "$script" ] || continue
