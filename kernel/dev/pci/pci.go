@@ -164,6 +164,12 @@ func (d *Device) Enable() {
 	}
 }
 
+// DisableMaster takes the right to access memory from the function, and reports whether the function has none now.
+func (d *Device) DisableMaster() bool {
+	d.Write(regCommand, d.Read(regCommand)&0xffff&^commandMaster)
+	return d.Read(regCommand)&commandMaster == 0
+}
+
 // BAR returns the address of memory region i; 0 if there is none or the firmware
 // gave it no address. A 64-bit region also uses the register after it.
 func (d *Device) BAR(i int) uint64 {

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"gosv/kernel/cpu"
 )
 
 // Device types (VIRTIO 1.2, section 5).
@@ -110,6 +112,10 @@ type Device struct {
 	// for configuration changes, one for the queues.
 	WantVectors int
 
+	// Failed, if it is set before Start, is called once when the device is given up, after its reset and on a goroutine of
+	// its own. quiet says that the device cannot touch memory any more; otherwise the driver keeps what the device has.
+	Failed func(quiet bool)
+
 	accepted uint64
 	queues   []*Queue
 	mem      ringMemory
@@ -164,9 +170,12 @@ func (d *Device) Start(config func()) error {
 	}
 	for v, queues := range served {
 		err := d.Serve(v, func(c Cause) {
+			if d.Broken() {
+				return
+			}
 			if c&CauseConfig != 0 {
-				if d.Status()&StatusNeedsReset != 0 {
-					d.broken.Store(true)
+				if d.CheckStatus() {
+					return
 				}
 				if config != nil {
 					config()
@@ -189,8 +198,55 @@ func (d *Device) Start(config func()) error {
 	return nil
 }
 
-// Broken reports whether the device asked for a reset: it will answer no more.
+// Broken reports whether the device was given up: it answers no more.
 func (d *Device) Broken() bool { return d.broken.Load() }
+
+// CheckStatus gives the device up if it says that it needs a reset (section 2.1.1), and reports whether it did.
+func (d *Device) CheckStatus() bool {
+	if d.Status()&StatusNeedsReset == 0 {
+		return false
+	}
+	d.Fail("it asks for a reset")
+	return true
+}
+
+// Fail gives the device up, for instance because it does not answer. It is reset, and Failed is called; why is for the log.
+// The caller may hold locks of the driver.
+func (d *Device) Fail(why string) {
+	if d.broken.Swap(true) {
+		return
+	}
+	go func() {
+		d.SetStatus(0)
+		quiet := d.Status() == 0
+		if bus, ok := d.Transport.(interface{ DisableDMA() bool }); ok && !quiet {
+			quiet = bus.DisableDMA()
+		}
+		line := "gosv: " + Name(d.DeviceID()) + " failed: " + why
+		if !quiet {
+			line += ", and does not complete it: its memory is not used again"
+		}
+		cpu.Log(line + "\n")
+		if d.Failed != nil {
+			d.Failed(quiet)
+		}
+	}()
+}
+
+// Name is what the log calls a type of device.
+func Name(id uint32) string {
+	switch id {
+	case IDNet:
+		return "virtio-net"
+	case IDBlock:
+		return "virtio-blk"
+	case IDConsole:
+		return "virtio-console"
+	case IDEntropy:
+		return "virtio-rng"
+	}
+	return "virtio device"
+}
 
 // Close resets the device: it no longer touches memory. The rings are freed.
 func (d *Device) Close() {

@@ -1,6 +1,9 @@
 // Package blk drives virtio block devices (VIRTIO 1.2, section 5.2): reads straight into page-cache frames, writes, flush
 // and discard, with many requests in flight.
 //
+// A device that asks for a reset, or that completes no request for a minute although it has some, is given up: what it has, and
+// what comes later, fails with EIO.
+//
 // Lock order: Disk.mu is taken with page-cache locks held, never the other way round; completions run without it.
 package blk
 
@@ -83,24 +86,32 @@ type Disk struct {
 	waiting  *transfer // not wholly submitted, in order
 	last     *transfer
 	segments []virtio.Segment
+	dead     bool   // given up
+	ended    uint64 // requests that the device has completed
+	watch    watch
 
-	stats  block.Stats // guarded by mu
-	busy   int64       // since when requests are in flight; guarded by mu
-	errors atomic.Uint64
+	stats   block.Stats // guarded by mu
+	busy    int64       // since when requests are in flight; guarded by mu
+	errors  atomic.Uint64
+	reports atomic.Uint32 // failed transfers
 }
 
 // transfer is an operation of a caller: one or several requests.
 type transfer struct {
 	op     uint32
-	sector uint64
+	first  uint64
+	sector uint64        // next to submit
 	end    uint64        // sector after the last
-	frames []frame.Frame // nil without data
+	all    []frame.Frame // nil without data
+	frames []frame.Frame // of all, those to submit
 	mem    frame.Frame   // of a small read, typeGetID
 	memLen uint32
 
 	started  int64 // when it was handed to the driver
 	inFlight int
 	finished bool // everything is submitted
+	failed   bool // the device was given up
+	kept     bool // and may still write to the frames
 	err      error
 	done     func(error)
 	next     *transfer
@@ -140,6 +151,7 @@ func Open(t virtio.Transport) (*Disk, error) {
 		for i := range uint32(slots) {
 			d.free = append(d.free, slots-1-i)
 		}
+		dev.Failed = d.failed
 		err = dev.Start(d.resized)
 	}
 	if err != nil {
@@ -172,7 +184,13 @@ func (d *Disk) Errors() uint64 { return d.errors.Load() }
 // start submits a transfer; t.done is called when all of it has ended.
 func (d *Disk) start(t *transfer) {
 	t.started = cpu.Nanotime()
+	t.first, t.all = t.sector, t.frames
 	d.mu.Lock()
+	if d.dead {
+		d.mu.Unlock()
+		t.done(unix.EIO)
+		return
+	}
 	if d.stats.InFlight++; d.stats.InFlight == 1 {
 		d.busy = t.started
 	}
@@ -192,8 +210,9 @@ func (d *Disk) start(t *transfer) {
 	d.last = t
 	d.submit()
 	finished := d.reap()
+	d.watchLocked()
 	d.mu.Unlock()
-	run(finished)
+	d.run(finished)
 }
 
 // serve handles an interrupt.
@@ -201,12 +220,16 @@ func (d *Disk) serve() {
 	d.mu.Lock()
 	finished := d.reap()
 	d.mu.Unlock()
-	run(finished)
+	d.run(finished)
 }
 
-func run(t *transfer) {
+// run ends a list of transfers.
+func (d *Disk) run(t *transfer) {
 	for t != nil {
 		next := t.next
+		if t.err == unix.EIO {
+			d.report(t)
+		}
 		t.done(t.err)
 		t = next
 	}
@@ -215,6 +238,9 @@ func run(t *transfer) {
 // reap takes the requests that the device has done, fills the queue again, and
 // returns a list of the transfers that have ended.
 func (d *Disk) reap() (finished *transfer) {
+	if d.dead {
+		return nil
+	}
 	for range 4 * slots {
 		i, _, ok := d.queue.Next()
 		if !ok {
@@ -224,6 +250,7 @@ func (d *Disk) reap() (finished *transfer) {
 			break
 		}
 		t := d.slots[i]
+		d.ended++
 		d.slots[i] = nil
 		d.free = append(d.free, i)
 		if s := d.place(i)[statusOffset]; s != statusOK && t.err == nil {

@@ -74,6 +74,10 @@ func (d *disk) release() {
 
 func (d *disk) answer() {
 	r := d.fake.Ring(0)
+	if r == nil {
+		d.held = nil // it was reset
+		return
+	}
 	rand.Shuffle(len(d.held), func(i, j int) { d.held[i], d.held[j] = d.held[j], d.held[i] })
 	for _, c := range d.held {
 		n := d.do(c)
@@ -369,7 +373,7 @@ func FuzzUsed(f *testing.F) {
 			case b < 100:
 				d.ReadAsync(uint64(b), append([]frame.Frame(nil), m...), func(error) {
 					if ended[i] {
-						t.Fatal("ended twice")
+						panic("ended twice")
 					}
 					ended[i] = true
 				})
@@ -382,6 +386,7 @@ func FuzzUsed(f *testing.F) {
 				d.serve()
 			}
 		}
+		d.failed(true) // the watch may look once more
 		d.dev.Close()
 		for _, x := range append(m, d.mem) {
 			x.Unref()

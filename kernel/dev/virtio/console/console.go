@@ -64,6 +64,7 @@ type Console struct {
 	waiting  [][messageSize]byte
 	slots    [maxPorts]slot
 	ports    map[string]*Port
+	dead     bool // the device was given up
 
 	malformed atomic.Uint64
 }
@@ -85,6 +86,7 @@ func Open(t virtio.Transport) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{dev: dev, ports: map[string]*Port{}, multiport: dev.Has(featureMultiport)}
+	dev.Failed = c.failed
 	if err := c.start(); err != nil {
 		dev.Close()
 		for _, f := range []frame.Frame{c.inMem, c.outMem} {
@@ -169,7 +171,7 @@ func (c *Console) Port(name string) *Port {
 	defer c.mu.Unlock()
 	p := c.ports[name]
 	if p == nil {
-		p = &Port{name: name}
+		p = &Port{name: name, dead: c.dead}
 		c.ports[name] = p
 		for i := range c.slots {
 			c.bind(i)
@@ -177,6 +179,16 @@ func (c *Console) Port(name string) *Port {
 		c.poll()
 	}
 	return p
+}
+
+// failed makes every port look closed by the host: the device was given up. What it has of the ports' memory stays theirs.
+func (c *Console) failed(bool) {
+	c.mu.Lock()
+	c.dead = true
+	for _, p := range c.ports {
+		p.fail()
+	}
+	c.mu.Unlock()
 }
 
 // Malformed is how many control messages made no sense, and were dropped.

@@ -29,6 +29,7 @@ type Port struct {
 	rx, tx *virtio.Queue
 	open   bool // the host has opened it
 	opened bool // and had so at some time
+	dead   bool // the device was given up
 
 	// Receiving. Buffers that the device filled wait in got, oldest first.
 	posted bool
@@ -93,6 +94,7 @@ func (p *Port) bind(rx, tx *virtio.Queue, open bool) {
 // setOpen is told when the host opens or closes the port.
 func (p *Port) setOpen(open bool) {
 	p.mu.Lock()
+	open = open && !p.dead
 	p.open = open
 	if open {
 		p.opened = true
@@ -106,8 +108,16 @@ func (p *Port) setOpen(open bool) {
 	p.unlock()
 }
 
-// gone says that the host closed the port after having had it open.
-func (p *Port) gone() bool { return p.opened && !p.open }
+// fail is told that the device was given up.
+func (p *Port) fail() {
+	p.mu.Lock()
+	p.dead = true
+	p.mu.Unlock()
+	p.setOpen(false)
+}
+
+// gone says that the host closed the port after having had it open, or that there is no device any more.
+func (p *Port) gone() bool { return p.dead || p.opened && !p.open }
 
 // serve handles an interrupt.
 func (p *Port) serve() {

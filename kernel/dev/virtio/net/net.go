@@ -209,6 +209,7 @@ func (d *Device) open(o Options) error {
 // Start lets the device run.
 func (d *Device) Start(s Stack) error {
 	d.stack = s
+	d.dev.Failed = d.failed
 	if err := d.dev.Start(func() { s.Link(d.LinkUp()) }); err != nil {
 		return err
 	}
@@ -219,6 +220,24 @@ func (d *Device) Start(s Stack) error {
 		d.pairs = len(d.rx)
 	}
 	return nil
+}
+
+// failed takes the link down: the device was given up. What is sent from now on is lost, and so is what waits. The frames that
+// the device has stay allocated.
+func (d *Device) failed(bool) {
+	for _, t := range d.tx {
+		t.mu.Lock()
+		t.dead, t.inUse = true, 0
+		for _, f := range t.spare {
+			f.Unref()
+		}
+		t.spare, t.unused = nil, nil
+		t.mu.Unlock()
+	}
+	d.stack.Link(false)
+	for _, t := range d.tx {
+		d.stack.Room(t.index)
+	}
 }
 
 // Close resets a device that was not started, and frees its memory.
@@ -249,7 +268,7 @@ func (d *Device) Queues() int { return d.pairs }
 
 // LinkUp reports whether the link is there. A device that cannot tell has one.
 func (d *Device) LinkUp() bool {
-	return !d.dev.Has(featureStatus) || d.dev.Config16(configStatus)&statusLinkUp != 0
+	return !d.dev.Broken() && (!d.dev.Has(featureStatus) || d.dev.Config16(configStatus)&statusLinkUp != 0)
 }
 
 // CompletesChecksums reports whether a packet may be sent with NeedsCsum.

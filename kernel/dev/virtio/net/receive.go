@@ -71,24 +71,27 @@ func (r *receive) give(token uint32) {
 func (r *receive) serve() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for {
+	for empty, rounds := 0, 0; ; rounds++ {
 		r.queue.MaskInterrupts()
 		n := 0
 		for n < budget && r.packet() {
 			n++
 		}
-		if n > 0 {
+		if n == 0 {
+			empty++
+		} else {
+			empty = 0
 			r.d.stack.Flush(r.index)
 			if r.queue.Kick() {
 				r.d.Counters.RxKicks.Add(1)
 			}
 		}
 		switch {
-		case n == budget:
+		case n == budget || rounds%budget == budget-1:
 			// What is sent shares this goroutine.
 			r.d.tx[r.index].serve()
 			runtime.Gosched()
-		case !r.queue.UnmaskInterrupts():
+		case !r.queue.UnmaskInterrupts() || empty > budget: // the bound is for a device that says so without end
 			return
 		}
 	}

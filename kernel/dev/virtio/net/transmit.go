@@ -24,6 +24,7 @@ type transmit struct {
 	spare   []frame.Frame // for the next packets
 	inUse   int           // frames of slots
 	limit   int           // of inUse and spare together
+	dead    bool          // the device was given up: nothing is unused, and nothing comes back
 	waiting atomic.Bool   // Room is to be called; set with mu held
 	writing Frame         // between Begin and End
 	segs    [maxSegments]virtio.Segment
@@ -123,8 +124,11 @@ func (t *transmit) take(frames int) bool {
 	if len(t.spare) >= frames && len(t.unused) > 0 && t.queue.Fits(frames) {
 		return true
 	}
+	if t.dead {
+		return false
+	}
 	t.reap()
-	for {
+	for n := 0; ; n++ {
 		enough := len(t.unused) > 0 && t.queue.Fits(frames)
 		for enough && len(t.spare) < frames {
 			if t.inUse+len(t.spare) >= t.limit {
@@ -142,7 +146,7 @@ func (t *transmit) take(frames int) bool {
 			return true
 		}
 		t.waiting.Store(true)
-		if !t.queue.UnmaskInterrupts() {
+		if !t.queue.UnmaskInterrupts() || n == len(t.slots) { // the bound is for a device that uses without end
 			return false
 		}
 		t.waiting.Store(false)
@@ -153,6 +157,9 @@ func (t *transmit) take(frames int) bool {
 
 // reap takes back what the device has sent.
 func (t *transmit) reap() {
+	if t.dead {
+		return
+	}
 	for range len(t.slots) {
 		token, _, ok := t.queue.Next()
 		if !ok {

@@ -140,6 +140,9 @@ func (d *Device) SetStatus(s uint8) {
 	}
 }
 
+// DisableDMA takes the right to access memory from a device that does not complete its reset. It reports whether that held.
+func (d *Device) DisableDMA() bool { return d.f.DisableMaster() }
+
 // Features reads what the device offers.
 func (d *Device) Features() uint64 {
 	d.common.Store32(deviceFeatureSelect, 0)

@@ -58,6 +58,9 @@ func open(t virtio.Transport, add func([]byte)) (*Source, error) {
 
 // ask gives the device the buffer; it is the device's until serve has it back.
 func (s *Source) ask() {
+	if s.dev.Broken() {
+		return
+	}
 	s.queue.Add(0, nil, []virtio.Segment{{Addr: uint64(s.mem), Len: seedSize}})
 	s.queue.Kick()
 }

@@ -38,3 +38,27 @@ func TestSeed(t *testing.T) {
 	}
 	s.timer.Stop()
 }
+
+// A device that asks for a reset is not asked again.
+func TestNeedsReset(t *testing.T) {
+	asked := make(chan bool, 10)
+	fake := &virtiotest.Device{ID: virtio.IDEntropy, QueueMax: []uint16{8}, OnNotify: func(int) { asked <- true }}
+	s, err := open(fake, func([]byte) { t.Error("entropy of a device that gave none") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	fake.Break(true)
+	for deadline := time.Now().Add(10 * time.Second); fake.Status() != 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the device was not reset")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.ask()
+	select {
+	case <-asked:
+		t.Error("asked again")
+	default:
+	}
+}

@@ -25,6 +25,9 @@ type Device struct {
 	// RefuseFeatures makes negotiation fail.
 	RefuseFeatures bool
 
+	// StuckReset is for a device that does not complete a reset.
+	StuckReset bool
+
 	// Hostile is for a device that breaks the rules itself: chains that make no
 	// sense are then not the driver's fault, and end Pop instead of the test.
 	Hostile bool
@@ -62,7 +65,20 @@ func (d *Device) SetStatus(s uint8) {
 	if d.RefuseFeatures {
 		s &^= virtio.StatusFeaturesOK
 	}
+	if s == 0 && d.StuckReset {
+		return
+	}
 	d.status = s
+}
+
+// Break makes the device ask for a reset, with an interrupt that says so or without.
+func (d *Device) Break(interrupt bool) {
+	d.mu.Lock()
+	d.status |= virtio.StatusNeedsReset
+	d.mu.Unlock()
+	if interrupt {
+		d.Interrupt(0, virtio.CauseConfig)
+	}
 }
 
 // Features is what the device offers.
@@ -139,8 +155,24 @@ func (d *Device) line(vector int) chan virtio.Cause {
 	return c
 }
 
-// Interrupt raises a vector.
-func (d *Device) Interrupt(vector int, c virtio.Cause) { d.line(vector) <- c }
+// Interrupt raises a vector. After a reset nobody may serve it.
+func (d *Device) Interrupt(vector int, c virtio.Cause) {
+	line := d.line(vector)
+	select {
+	case line <- c:
+		return
+	default:
+	}
+	d.mu.Lock()
+	reset := d.reset
+	d.mu.Unlock()
+	go func() {
+		select {
+		case line <- c:
+		case <-reset:
+		}
+	}()
+}
 
 // ReadConfig reads Config.
 func (d *Device) ReadConfig(off uint32, b []byte) {
@@ -211,6 +243,9 @@ func le64(b []byte) uint64 { return uint64(le32(b)) | uint64(le32(b[4:]))<<32 }
 // Pop takes the next chain. It panics on a chain that the specification does
 // not allow: the driver under test is wrong then.
 func (r *Ring) Pop() (Chain, bool) {
+	if r == nil {
+		return Chain{}, false // the device was reset
+	}
 	idx := uint16(atomic.LoadUint32(word(r.Driver, 0)) >> 16)
 	if idx == r.avail {
 		// Section 2.7.7: ask for a notification at the next one, then look again.
