@@ -8,7 +8,7 @@ failed=0
 for file in $(grep -rl --include='*_test.go' '^func Fuzz' abi cmd host kernel test); do
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
 		echo "fuzz: ./$(dirname "$file") $target"
-		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-1m}" "./$(dirname "$file")" || failed=1
+		$GO test -run '^$' -fuzz "^$target\$" -fuzzminimizetime 100x -fuzztime "${FUZZTIME:-1m}" "./$(dirname "$file")" || failed=1
 	done
 done
 # The system calls in the guest, and objects made without end, for an hour each on one CPU and on two.

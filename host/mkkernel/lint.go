@@ -16,8 +16,9 @@ var goroutineCode = []string{
 	"gosv/kernel/cpu.NewContext", "gosv/kernel/cpu.(*Context).", "gosv/kernel/cpu.LogTail", "gosv/kernel/cpu.LogRaw", "gosv/kernel/cpu.TSCParams", "gosv/kernel/cpu.div128", "gosv/kernel/cpu.Marks",
 	"gosv/kernel/cpu.CopyFromUser", "gosv/kernel/cpu.CopyToUser", "gosv/kernel/cpu.ZeroUser", "gosv/kernel/cpu.LoadUser32", "gosv/kernel/cpu.CASUser32",
 	"gosv/kernel/cpu.Has", "gosv/kernel/cpu.FP", "gosv/kernel/cpu.init",
-	"gosv/kernel/board.ParsePVH", // before the Go runtime: its write barriers are off
-	"gosv/kernel/cpu.symbolGo",   // on the stack of a CPU, with a goroutine that has no limit: see symbolize
+	// Before the Go runtime: its write barriers are off.
+	"gosv/kernel/board.ParsePVH", "gosv/kernel/board.parsePVH", "gosv/kernel/board.(*Information).parseMap",
+	"gosv/kernel/cpu.symbolGo", // on the stack of a CPU, with a goroutine that has no limit: see symbolize
 	"gosv/kernel/goport.Park", "gosv/kernel/goport.Pin", "gosv/kernel/goport.Ready", "gosv/kernel/goport.(*Interrupt).", "gosv/kernel/goport.PollInterrupts",
 	"gosv/kernel/goport.New", "gosv/kernel/goport.newSlot", "gosv/kernel/goport.TimerInterrupt", "gosv/kernel/goport.Interrupts", "gosv/kernel/goport.SetTimer", "gosv/kernel/goport.start",
 	"gosv/kernel/goport.dispatch", "gosv/kernel/goport.init", "gosv/kernel/goport.findPin", "gosv/kernel/goport.(*pin).route", "gosv/kernel/goport.HeapBytes", "gosv/kernel/goport.Alone",

@@ -23,6 +23,8 @@ type Information struct {
 	Top     uint64  // end of the highest usable memory
 	RSDP    uint64  // physical address of ACPI's root pointer, 0: not given
 	ACPI    acpi.Tables
+
+	line Range // the command line in physical memory
 }
 
 // Info describes this machine.

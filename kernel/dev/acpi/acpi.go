@@ -43,38 +43,30 @@ const (
 	sigMCFG = 0x4746434d
 	sigMP   = 0x5f504d5f // "_MP_"
 
-	maxTable = 1 << 20
+	maxTable  = 1 << 20
+	maxTables = 256 // that the root names
 )
 
-// phys reads the physical memory at pa as a little-endian number of n bytes. All of these tables are in memory that the
-// direct map covers, or below 4 GiB at boot.
-//
-//go:nosplit
-func phys(pa uint64, n int) (v uint64) {
-	p := cpu.PhysToVirt(pa)
-	switch n {
-	case 1:
-		return uint64(cpu.Load8(p))
-	case 2:
-		return uint64(cpu.Load16(p))
-	case 4:
-		return uint64(cpu.Load32(p))
-	}
-	return cpu.Load64(p)
-}
+// A Memory reads n bytes of physical memory at pa, 1, 2, 4 or 8, as a little-endian number; 0 where there is nothing. It is
+// called before the Go runtime is up.
+type Memory func(pa uint64, n int) uint64
 
-// Parse fills t. rsdp is the root pointer if the boot loader gave one; else the firmware's area is searched.
+// maxPhys bounds the addresses of registers that tables may name: a page table has no room for more.
+const maxPhys = 1 << 46
+
+// Parse fills t. rsdp is the root pointer if the boot loader gave one; else the firmware's area is searched. It has a bound
+// whatever the tables say: each is looked at once, and its length is at most maxTable.
 //
 //go:nosplit
-func Parse(t *Tables, rsdp uint64) {
-	if rsdp == 0 && lowMemory {
-		rsdp = findRSDP()
+func Parse(t *Tables, phys Memory, rsdp uint64) {
+	if rsdp == 0 {
+		rsdp = findRSDP(phys)
 	}
 	if rsdp != 0 && rsdp < 4<<30 {
-		parseRoot(t, rsdp)
+		parseRoot(t, phys, rsdp)
 	}
-	if t.NCPU == 0 && lowMemory {
-		parseMP(t)
+	if t.NCPU == 0 {
+		parseMP(t, phys)
 	}
 	if t.NCPU == 0 {
 		t.NCPU = 1 // the one that asks
@@ -85,7 +77,7 @@ func Parse(t *Tables, rsdp uint64) {
 }
 
 //go:nosplit
-func findRSDP() uint64 {
+func findRSDP(phys Memory) uint64 {
 	for pa := uint64(0xe0000); pa < 0x100000; pa += 16 {
 		if phys(pa, 8) == sigRSDP {
 			return pa
@@ -95,7 +87,7 @@ func findRSDP() uint64 {
 }
 
 //go:nosplit
-func parseRoot(t *Tables, rsdp uint64) {
+func parseRoot(t *Tables, phys Memory, rsdp uint64) {
 	if phys(rsdp, 8) != sigRSDP {
 		return
 	}
@@ -103,17 +95,22 @@ func parseRoot(t *Tables, rsdp uint64) {
 	if phys(rsdp+15, 1) >= 2 && phys(rsdp+24, 8) != 0 {
 		root, width = phys(rsdp+24, 8), 8
 	}
-	n := length(root)
+	n := min(length(phys, root), 36+maxTables*uint64(width))
+	madt, fadt := false, false
 	for o := uint64(36); o+uint64(width) <= n; o += uint64(width) {
 		pa := phys(root+o, width)
-		switch size := length(pa); {
+		switch size := length(phys, pa); {
 		case size == 0:
-		case phys(pa, 4) == sigAPIC:
-			parseMADT(t, pa, size)
-		case phys(pa, 4) == sigFACP:
-			parseFADT(t, pa, size)
+		case phys(pa, 4) == sigAPIC && !madt:
+			madt = true
+			parseMADT(t, phys, pa, size)
+		case phys(pa, 4) == sigFACP && !fadt:
+			fadt = true
+			parseFADT(t, phys, pa, size)
 		case phys(pa, 4) == sigMCFG && size >= 60:
-			t.ECAM = phys(pa+44, 8)
+			if ecam := phys(pa+44, 8); ecam < maxPhys && ecam&(1<<20-1) == 0 {
+				t.ECAM = ecam
+			}
 		}
 	}
 }
@@ -121,7 +118,7 @@ func parseRoot(t *Tables, rsdp uint64) {
 // length is the checked length of the table at pa.
 //
 //go:nosplit
-func length(pa uint64) uint64 {
+func length(phys Memory, pa uint64) uint64 {
 	if pa == 0 || pa >= 4<<30 {
 		return 0
 	}
@@ -159,7 +156,7 @@ func (t *Tables) addOverride(irq uint8, gsi uint32, flags uint16) {
 // parseMADT reads the Multiple APIC Description Table (ACPI 6.5, section 5.2.12).
 //
 //go:nosplit
-func parseMADT(t *Tables, pa, size uint64) {
+func parseMADT(t *Tables, phys Memory, pa, size uint64) {
 	for o := uint64(44); o+2 <= size; {
 		e, n := pa+o, phys(pa+o+1, 1)
 		if n < 2 || o+n > size {
@@ -186,14 +183,16 @@ func parseMADT(t *Tables, pa, size uint64) {
 // parseFADT reads how to switch off (ACPI 6.5, section 5.2.9), and the type for it from the DSDT.
 //
 //go:nosplit
-func parseFADT(t *Tables, pa, size uint64) {
+func parseFADT(t *Tables, phys Memory, pa, size uint64) {
 	if size < 116 {
 		return
 	}
 	const hwReduced = 1 << 20
 	if phys(pa+112, 4)&hwReduced != 0 {
 		if size >= 256 && phys(pa+244, 1) == 0 { // SLEEP_CONTROL_REG in memory
-			t.SleepReg = phys(pa+248, 8)
+			if reg := phys(pa+248, 8); reg < maxPhys {
+				t.SleepReg = reg
+			}
 		}
 	} else {
 		t.PM1a = uint16(phys(pa+64, 4))
@@ -202,7 +201,7 @@ func parseFADT(t *Tables, pa, size uint64) {
 	if dsdt == 0 && size >= 148 {
 		dsdt = phys(pa+140, 8)
 	}
-	n := length(dsdt)
+	n := length(phys, dsdt)
 	for o := uint64(36); o+10 <= n; o++ {
 		if phys(dsdt+o, 4) != 0x5f35535f { // "_S5_"
 			continue

@@ -3,13 +3,13 @@ package acpi
 // parseMP reads the MP configuration table (MultiProcessor Specification 1.4, chapter 4).
 //
 //go:nosplit
-func parseMP(t *Tables) {
-	fp := findMP(0x9fc00, 0xa0000)
+func parseMP(t *Tables, phys Memory) {
+	fp := findMP(phys, 0x9fc00, 0xa0000)
 	if fp == 0 {
-		fp = findMP(0xf0000, 0x100000)
+		fp = findMP(phys, 0xf0000, 0x100000)
 	}
 	if fp == 0 {
-		fp = findMP(0x80000, 0x9fc00)
+		fp = findMP(phys, 0x80000, 0x9fc00)
 	}
 	if fp == 0 {
 		return
@@ -52,7 +52,7 @@ func parseMP(t *Tables) {
 // findMP searches [lo, hi) for the floating pointer structure.
 //
 //go:nosplit
-func findMP(lo, hi uint64) uint64 {
+func findMP(phys Memory, lo, hi uint64) uint64 {
 	for pa := lo; pa < hi; pa += 16 {
 		if phys(pa, 4) != sigMP {
 			continue
