@@ -55,6 +55,7 @@ var allowed = []row{
 	{"syscalls.renameAt$1", "syscalls.atPlace", "two names of one call"},
 
 	{"(*vfs.File).close", "(*fs/procfs.memFile).Release", "a memory of a process is not mapped into one"},
+	{"(*vfs.File).close", "(*fs/procfs.pagemapFile).Release", "a pagemap is not mapped into a process"},
 	{"(*vfs.File).close", "(*net/unix.Socket).Release", "NOT bounded: a chain of sockets in flight, each in a message to the next, is closed one in the other"},
 	{"(*vfs.File).close", "(*uring.Ring).Release", "a ring takes no rings, and goes into no message"},
 
