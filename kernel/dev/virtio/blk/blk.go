@@ -57,6 +57,8 @@ const (
 	SectorSize = 512
 
 	perBlock = BlockSize / SectorSize
+
+	maxSectors = 1<<53 - perBlock // more than a file may have bytes
 )
 
 const (
@@ -124,7 +126,7 @@ func Open(t virtio.Transport) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{dev: dev, sizeMax: 1 << 30, segMax: 1, blockSize: SectorSize}
-	d.sectors = min(dev.Config64(configCapacity), 1<<54)
+	d.sectors = min(dev.Config64(configCapacity), maxSectors)
 	d.readOnly = dev.Has(featureReadOnly)
 	if dev.Has(featureSizeMax) {
 		d.sizeMax = min(dev.Config32(configSizeMax)&^(SectorSize-1), d.sizeMax)
@@ -166,7 +168,7 @@ func Open(t virtio.Transport) (*Disk, error) {
 
 // resized reads the capacity anew; it may change while the device runs.
 func (d *Disk) resized() {
-	atomic.StoreUint64(&d.sectors, min(d.dev.Config64(configCapacity), 1<<54))
+	atomic.StoreUint64(&d.sectors, min(d.dev.Config64(configCapacity), maxSectors))
 }
 
 // Size is the capacity in bytes.
