@@ -1,6 +1,6 @@
-// Command recursion finds the cycles in the call graph of the kernel. A goroutine's stack ends at 1 GB, or where the memory
-// ends; a recursion whose depth a program chooses is therefore a way to end the machine. Each cycle must be cut by a row of
-// allowed.go, which says what bounds its depth. A new cycle fails, and so does a row that cuts nothing any more.
+// Command recursion finds the cycles in the call graph of the kernel. A goroutine's stack ends at 1 MiB there; a recursion
+// whose depth a program chooses is therefore a way to end the machine. Each cycle must be cut by a row of allowed.go, which
+// says what bounds its depth. A new cycle fails, and so does a row that cuts nothing any more.
 //
 // The graph has the functions of the kernel's own packages, built with the tag metal. Calls through interfaces and function
 // values lead where variable type analysis (package vta) says values come from. A function that is handed to a library is
