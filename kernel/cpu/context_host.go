@@ -22,8 +22,7 @@ func NewContext() *Context {
 	x := new(Context)
 	x.Regs.Flags = flagInit
 	x.Regs.CS, x.Regs.SS = UserCS, UserSS
-	x.fp[0], x.fp[1] = 0x7f, 0x03   // FCW
-	x.fp[24], x.fp[25] = 0x80, 0x1f // MXCSR
+	x.ResetFP()
 	return x
 }
 
@@ -58,4 +57,14 @@ func (x *Context) RestoreFP(b []byte) error {
 	}
 	copy(x.fp[:], b)
 	return nil
+}
+
+// RestoreFrameFP is RestoreFP for the image of a signal frame.
+func (x *Context) RestoreFrameFP(b []byte, features uint64) error { return x.RestoreFP(b) }
+
+// ResetFP gives the thread the state of a fresh FPU.
+func (x *Context) ResetFP() {
+	clear(x.fp[:])
+	x.fp[0], x.fp[1] = 0x7f, 0x03   // FCW
+	x.fp[24], x.fp[25] = 0x80, 0x1f // MXCSR
 }

@@ -43,44 +43,88 @@ func (x *Context) SaveFP(b []byte) {
 	}
 }
 
-// RestoreFP makes the image in b, which is a program's, the FPU state. An image that the CPU would refuse is EINVAL and
+// ResetFP gives the thread the state of a fresh FPU.
+func (x *Context) ResetFP() {
+	x.Release()
+	x.fpInit = 1
+	x.xmm = initXMM
+}
+
+// RestoreFP makes the image in b, which is a debugger's, the FPU state. An image that Linux would refuse is EINVAL and
 // changes nothing.
 func (x *Context) RestoreFP(b []byte) error {
 	if len(b) < int(xsaveSize) {
 		return syscall.EINVAL
 	}
 	b = b[:xsaveSize]
-	le := binary.LittleEndian
-	mxcsr := le.Uint32(b[fpMXCSR:])
+	mxcsr := binary.LittleEndian.Uint32(b[fpMXCSR:])
 	if mxcsr&^mxcsrMask != 0 {
 		return syscall.EINVAL
 	}
 	present := uint64(stateSSE)
 	if useXSave != 0 {
-		present = le.Uint64(b[fpHeader:])
-		if present&^xcr0 != 0 {
+		present = binary.LittleEndian.Uint64(b[fpHeader:])
+		if present&^xcr0 != 0 || !allZero(b[fpXCOMP:fpHdrEnd]) {
 			return syscall.EINVAL
-		}
-		for _, v := range b[fpXCOMP:fpHdrEnd] {
-			if v != 0 {
-				return syscall.EINVAL
-			}
 		}
 		if present&(stateSSE|stateAVX) == 0 {
 			mxcsr = initMXCSR
 		}
 	}
+	x.loadFP(b, present, mxcsr)
+	return nil
+}
+
+// RestoreFrameFP is RestoreFP with the rules of XRSTOR in its standard form (Intel SDM volume 1, section 13.8.1), by
+// which sigreturn loads the image of a signal frame: components that are not in features, or not in the image's header,
+// become initial, and MXCSR comes from the image if features has SSE or AVX. EINVAL stands for a general protection fault.
+func (x *Context) RestoreFrameFP(b []byte, features uint64) error {
+	if useXSave == 0 {
+		return x.RestoreFP(b)
+	}
+	if len(b) < int(xsaveSize) {
+		return syscall.EINVAL
+	}
+	b = b[:xsaveSize]
+	present := binary.LittleEndian.Uint64(b[fpHeader:])
+	if present&^xcr0 != 0 || !allZero(b[fpXCOMP:fpXCOMP+16]) {
+		return syscall.EINVAL
+	}
+	mxcsr := uint32(initMXCSR)
+	if features&(stateSSE|stateAVX) != 0 {
+		mxcsr = binary.LittleEndian.Uint32(b[fpMXCSR:])
+		if mxcsr&^mxcsrMask != 0 {
+			return syscall.EINVAL
+		}
+	}
+	x.loadFP(b, present&features, mxcsr)
+	return nil
+}
+
+// loadFP takes over a checked image, of which the components in present count.
+func (x *Context) loadFP(b []byte, present uint64, mxcsr uint32) {
 	x.Release()
 	copy(unsafe.Slice((*byte)(at(uintptr(x.fpu))), xsaveSize), b)
 	x.fpInit = 0
 	if useXSave != 0 {
 		Store64(uintptr(x.fpu)+fpHeader, present&^stateSSE)
+		for i := uintptr(8); i < fpHdrEnd-fpHeader; i += 8 {
+			Store64(uintptr(x.fpu)+fpHeader+i, 0)
+		}
 	}
 	if present&stateSSE != 0 {
 		copy(x.xmm[:256], b[fpXMM:fpXMMEnd])
 	} else {
 		clear(x.xmm[:256])
 	}
-	le.PutUint32(x.xmm[256:], mxcsr)
-	return nil
+	binary.LittleEndian.PutUint32(x.xmm[256:], mxcsr)
+}
+
+func allZero(b []byte) bool {
+	for _, v := range b {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
 }

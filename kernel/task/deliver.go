@@ -149,7 +149,11 @@ func (t *Thread) deliverOne() {
 		stepped := t.endStep()
 		t.interruptFor(&act)
 		if !t.pushFrame(sig, &act, &info) {
-			t.forceFatal(int(unix.SIGSEGV), 0)
+			if sig == int(unix.SIGSEGV) {
+				t.forceFatal(sig)
+			} else {
+				t.forceKernel(int(unix.SIGSEGV)) // its handler may have a stack that is better
+			}
 			return
 		}
 		p.mu.Lock()
@@ -210,15 +214,19 @@ func (t *Thread) force(info *linux.SigInfo) {
 	t.work.Or(workSignal)
 }
 
-// forceFatal is force with the handler taken away: the stack for a frame is bad.
-func (t *Thread) forceFatal(sig int, addr uint64) {
+// forceKernel is force for a signal that comes from the kernel (Linux's force_sig).
+func (t *Thread) forceKernel(sig int) {
+	info := linux.NewSigInfo(sig, linux.SI_KERNEL)
+	t.force(&info)
+}
+
+// forceFatal is forceKernel with the handler taken away (Linux's force_fatal_sig).
+func (t *Thread) forceFatal(sig int) {
 	h := t.Proc.sigHand()
 	h.mu.Lock()
 	h.actions[sig].Handler = linux.SIG_DFL
 	h.mu.Unlock()
-	info := linux.NewSigInfo(sig, linux.SI_KERNEL)
-	info.SetAddr(addr)
-	t.force(&info)
+	t.forceKernel(sig)
 }
 
 // ForceSignal sends the calling thread a signal that it cannot refuse.

@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gosv/abi/linux"
 	"gosv/kernel/cpu"
 )
 
@@ -27,8 +26,7 @@ func (t *Thread) iret() bool {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(stack[8*i:]) }
 	if uint16(word(1)) != cpu.UserCS || uint16(word(4)) != cpu.UserSS || word(0) >= cpu.UserTop {
 		t.sig.trap = trapState{No: cpu.VecGP}
-		info := linux.NewSigInfo(int(unix.SIGSEGV), linux.SI_KERNEL)
-		t.force(&info)
+		t.forceKernel(int(unix.SIGSEGV))
 		return true
 	}
 	r.IP, r.SP = word(0), word(3)

@@ -30,6 +30,8 @@ const (
 	fpMagic1     = 0x46505853
 	fpMagic2     = 0x46505845
 	fpReserved   = 464 // struct _fpx_sw_bytes in the legacy area
+	fpHeaderSize = 64
+	fpSSE        = 3 // XFEATURE_MASK_FPSSE
 )
 
 // frame is scratch for building and reading frames; a thread has one once it has
@@ -54,8 +56,11 @@ func MinSigStackSize() uint64 {
 // onAltStack reports whether sp is on the alternate stack.
 func (t *Thread) onAltStack(sp uint64) bool {
 	a := &t.sig.alt
-	return a.Size != 0 && a.Flags&linux.SS_AUTODISARM == 0 && sp > a.SP && sp-a.SP <= a.Size
+	return a.Flags&linux.SS_AUTODISARM == 0 && a.holds(sp)
 }
+
+// holds reports whether sp is a stack pointer on the stack.
+func (a *altStack) holds(sp uint64) bool { return sp > a.SP && sp-a.SP <= a.Size }
 
 // pushFrame makes the thread run the handler: it builds the frame on the user's
 // stack. false means that the stack cannot take it.
@@ -65,15 +70,16 @@ func (t *Thread) pushFrame(sig int, act *linux.SigAction, info *linux.SigInfo) b
 		return false // as on Linux: x86-64 has no other way back
 	}
 	sp := r.SP - redZone
-	if act.Flags&linux.SA_ONSTACK != 0 && t.sig.alt.Size != 0 && !t.onAltStack(r.SP) {
+	alt := t.onAltStack(r.SP)
+	if act.Flags&linux.SA_ONSTACK != 0 && t.sig.alt.Size != 0 && !t.onAltStack(sp) {
 		sp = t.sig.alt.SP + t.sig.alt.Size
+		alt = true
 	}
-	alt := t.onAltStack(sp) || t.sig.alt.Size != 0 && sp == t.sig.alt.SP+t.sig.alt.Size
 	b := t.frameBuffer()
 	fpSize := uint64(len(b.fp))
 	fp := (sp - fpSize) &^ 63
 	frame := (fp-frameSize)&^15 - 8
-	if sp > cpu.UserTop || frame > sp || alt && frame < t.sig.alt.SP {
+	if sp > cpu.UserTop || frame > sp || alt && !t.sig.alt.holds(frame) {
 		return false
 	}
 
@@ -86,7 +92,11 @@ func (t *Thread) pushFrame(sig int, act *linux.SigAction, info *linux.SigInfo) b
 	clear(f[:])
 	le := binary.LittleEndian
 	le.PutUint64(f[0:], act.Restorer)
-	le.PutUint64(f[ucFlags:], ucFPXState|ucSigContextSS|ucStrictRestored)
+	flags := uint64(ucSigContextSS | ucStrictRestored)
+	if len(b.fp)-4 > fpLegacySize {
+		flags |= ucFPXState
+	}
+	le.PutUint64(f[ucFlags:], flags)
 	le.PutUint64(f[ucStack:], t.sig.alt.SP)
 	le.PutUint32(f[ucStack+8:], t.altFlags(r.SP))
 	le.PutUint64(f[ucStack+16:], t.sig.alt.Size)
@@ -116,6 +126,7 @@ func (t *Thread) pushFrame(sig int, act *linux.SigAction, info *linux.SigInfo) b
 	r.IP = act.Handler
 	r.SP = frame
 	r.Flags &^= cpu.FlagDF | cpu.FlagTF | 1<<16 // RF
+	t.Ctx.ResetFP()
 	if r.IP >= cpu.UserTop {
 		r.IP = cpu.UserTop // a fetch there faults, a return to more may not even be possible
 	}
@@ -148,13 +159,14 @@ func userXFeatures() uint64 {
 // altFlags is ss_flags as sigaltstack(2) reports it.
 func (t *Thread) altFlags(sp uint64) uint32 {
 	a := &t.sig.alt
+	mode := uint32(0)
 	switch {
 	case a.Size == 0:
-		return linux.SS_DISABLE
+		mode = linux.SS_DISABLE
 	case t.onAltStack(sp):
-		return linux.SS_ONSTACK
+		mode = linux.SS_ONSTACK
 	}
-	return a.Flags & linux.SS_AUTODISARM
+	return mode | a.Flags&linux.SS_AUTODISARM
 }
 
 // AltStack is sigaltstack(2)'s read half: base, ss_flags, size.
@@ -168,33 +180,38 @@ func (t *Thread) SetAltStack(sp uint64, flags uint32, size uint64) error {
 	if t.onAltStack(t.Ctx.Regs.SP) {
 		return unix.EPERM
 	}
+	a := altStack{SP: sp, Size: size, Flags: flags}
 	switch mode := flags &^ uint32(linux.SS_AUTODISARM); {
-	case mode == linux.SS_DISABLE:
-		t.sig.alt = altStack{}
-		return nil
-	case mode != 0 && mode != linux.SS_ONSTACK:
+	case mode != linux.SS_DISABLE && mode != 0 && mode != linux.SS_ONSTACK:
 		return unix.EINVAL
+	case a == t.sig.alt: // Linux checks no size then
+		return nil
+	case mode == linux.SS_DISABLE:
+		a.SP, a.Size = 0, 0
 	case size < linux.MINSIGSTKSZ:
 		return unix.ENOMEM
 	}
-	t.sig.alt = altStack{SP: sp, Size: size, Flags: flags}
+	t.sig.alt = a
 	return nil
 }
 
 // SigReturn is rt_sigreturn(2): everything comes back from the frame. A bad frame
-// ends in SIGSEGV.
+// is SIGSEGV: its handler finds the registers that the frame has, as on Linux, and a
+// fresh FPU if the frame's FPU state is what is bad.
 func (t *Thread) SigReturn() uint64 {
 	r := &t.Ctx.Regs
 	t.SyscallNr = -1 // no restart
 	b := t.frameBuffer()
 	f := &b.frame
 	frame := r.SP - 8 // the handler's return has popped the restorer
-	if t.MM.CopyIn(f[:], frame) != nil || !t.restoreFP(f, b.fp) {
-		info := linux.NewSigInfo(int(unix.SIGSEGV), linux.SI_KERNEL)
-		t.force(&info)
-		return r.AX
+	if t.MM.CopyIn(f[:], frame) != nil {
+		t.forceKernel(int(unix.SIGSEGV))
+		return 0
 	}
 	le := binary.LittleEndian
+	t.Proc.mu.Lock()
+	t.setMask(linux.SigSet(le.Uint64(f[ucSigMask:])))
+	t.Proc.mu.Unlock()
 	for i, p := range [...]*uint64{&r.R8, &r.R9, &r.R10, &r.R11, &r.R12, &r.R13, &r.R14, &r.R15,
 		&r.DI, &r.SI, &r.BP, &r.BX, &r.DX, &r.AX, &r.CX, &r.SP, &r.IP} {
 		*p = le.Uint64(f[ucRegs+8*i:])
@@ -204,57 +221,54 @@ func (t *Thread) SigReturn() uint64 {
 	if r.IP > cpu.UserTop {
 		r.IP = cpu.UserTop
 	}
-	t.Proc.mu.Lock()
-	t.setMask(linux.SigSet(le.Uint64(f[ucSigMask:])))
-	t.Proc.mu.Unlock()
+	if !t.restoreFP(f, b.fp) {
+		t.Ctx.ResetFP()
+		t.forceKernel(int(unix.SIGSEGV))
+		return 0
+	}
 	sp, ss, size := le.Uint64(f[ucStack:]), le.Uint32(f[ucStack+8:]), le.Uint64(f[ucStack+16:])
 	t.SetAltStack(sp, ss, size) // its errors are ignored, as on Linux
 	return r.AX
 }
 
 // restoreFP loads the FPU state that the frame points to; a null pointer is a
-// fresh state.
+// fresh state. What lies beyond FXSAVE's part counts only if the frame says, by its
+// magic numbers and sizes, that it is there (check_xstate_in_sigframe in Linux).
 func (t *Thread) restoreFP(f *[frameSize]byte, buf []byte) bool {
-	addr := binary.LittleEndian.Uint64(f[ucRegs+8*23:])
+	le := binary.LittleEndian
+	addr := le.Uint64(f[ucRegs+8*23:])
 	size := len(buf) - 4
 	if addr == 0 {
-		return t.Ctx.RestoreFP(freshFP(buf[:size])) == nil
+		t.Ctx.ResetFP()
+		return true
 	}
 	legacy := buf[:min(fpLegacySize, size)]
 	if t.MM.CopyIn(legacy, addr) != nil {
 		return false
 	}
+	features := uint64(fpSSE)
 	if size > fpLegacySize {
-		clear(buf[fpLegacySize:])
-		sw := buf[fpReserved:]
-		le := binary.LittleEndian
-		if le.Uint32(sw) == fpMagic1 && int(le.Uint32(sw[16:])) == size && int(le.Uint32(sw[4:])) == len(buf) {
-			if t.MM.CopyIn(buf[fpLegacySize:], addr+fpLegacySize) != nil {
+		rest := buf[fpLegacySize:size]
+		clear(rest)
+		sw := buf[fpReserved : fpReserved+48]
+		n := le.Uint32(sw[16:])
+		extended := le.Uint32(sw) == fpMagic1 && n >= fpLegacySize+fpHeaderSize && n <= uint32(size) && n <= le.Uint32(sw[4:])
+		if extended {
+			magic, err := t.MM.Load32(addr + uint64(n))
+			if err != nil {
 				return false
 			}
-			if le.Uint32(buf[size:]) != fpMagic2 {
-				legacyOnly(buf[:size])
-			}
-		} else {
-			legacyOnly(buf[:size])
+			extended = magic == fpMagic2
 		}
-		clear(sw[:48])
+		if extended {
+			if t.MM.CopyIn(rest, addr+fpLegacySize) != nil {
+				return false
+			}
+			features = le.Uint64(sw[8:])
+		} else {
+			rest[0] = fpSSE
+		}
+		clear(sw)
 	}
-	return t.Ctx.RestoreFP(buf[:size]) == nil
-}
-
-// legacyOnly makes an image whose extended part is initial: only x87 and SSE.
-func legacyOnly(fp []byte) {
-	clear(fp[fpLegacySize:])
-	fp[fpLegacySize] = 3
-}
-
-func freshFP(fp []byte) []byte {
-	clear(fp)
-	fp[0], fp[1] = 0x7f, 0x03
-	fp[24], fp[25] = 0x80, 0x1f
-	if len(fp) > fpLegacySize {
-		fp[fpLegacySize] = 3
-	}
-	return fp
+	return t.Ctx.RestoreFrameFP(buf[:size], features) == nil
 }

@@ -94,10 +94,8 @@ func (t *Thread) become(img *loader.Image) {
 	vec := r.Vec
 	*r = cpu.Regs{IP: img.Entry, SP: img.SP, Flags: cpu.FlagIF | 2, CS: cpu.UserCS, SS: cpu.UserSS, Vec: vec}
 	t.Ctx.FSBase, t.Ctx.GSBase = 0, 0
-	t.Ctx.Release()
+	t.Ctx.ResetFP()
 	t.Ctx.Debug = cpu.DebugRegs{}
-	b := t.frameBuffer()
-	t.Ctx.RestoreFP(freshFP(b.fp[:len(b.fp)-4]))
 }
 
 // setExe replaces the program's file, which comes with a reference and with
