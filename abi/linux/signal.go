@@ -49,6 +49,11 @@ const (
 	SA_RESTART        = 0x10000000
 	SA_NODEFER        = 0x40000000
 	SA_RESETHAND      = 0x80000000
+
+	// SA_KNOWN are the flags that Linux keeps. It forgets others, by which programs
+	// find out what it knows (sigaction(2), SA_UNSUPPORTED).
+	SA_KNOWN = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_EXPOSE_TAGBITS | SA_RESTORER | SA_ONSTACK | SA_RESTART |
+		SA_NODEFER | SA_RESETHAND
 )
 
 // Flags of stack_t.
@@ -78,6 +83,41 @@ func (i *SigInfo) SetSigno(sig int) { binary.LittleEndian.PutUint32(i[0:], uint3
 
 // Code is si_code.
 func (i *SigInfo) Code() int32 { return int32(binary.LittleEndian.Uint32(i[8:])) }
+
+// lastCode are the highest si_code of the signals that have their own
+// (include/uapi/asm-generic/siginfo.h): NSIGILL and its like. Other signals have NSIGPOLL.
+var lastCode = map[int]int32{4: 11, 8: 15, 11: 10, 7: 5, 5: 6, 17: 6, 29: 6, 31: 2}
+
+// TrimExpansion clears the bytes that no union member has. It returns false if they
+// are not zero, and the code is one of which Linux does not know the members.
+func (i *SigInfo) TrimExpansion() bool {
+	rest := i[48:]
+	known := false
+	switch c := i.Code(); {
+	case c == SI_KERNEL, c == siAsyncNL, c <= 0 && c >= siDeThread:
+		known = true
+	case c > 0:
+		last, own := lastCode[i.Signo()]
+		if !own {
+			last = 6
+		}
+		known = c <= last
+	}
+	if !known {
+		for _, v := range rest {
+			if v != 0 {
+				return false
+			}
+		}
+	}
+	clear(rest)
+	return true
+}
+
+const (
+	siDeThread = -7
+	siAsyncNL  = -60
+)
 
 // Addr is si_addr of a fault.
 func (i *SigInfo) Addr() uint64 { return binary.LittleEndian.Uint64(i[16:]) }

@@ -142,12 +142,15 @@ func sysSigtimedwait(t *task.Thread, a *Args) (uint64, error) {
 }
 
 // copyInSigInfo reads a siginfo_t that a program made up. It may not look like a
-// signal of the kernel or of kill(2), except to the sender itself.
+// signal of the kernel or of kill(2), except to the calling thread itself.
 func copyInSigInfo(t *task.Thread, addr uint64, sig int, self bool) (info linux.SigInfo, err error) {
 	if err := t.MM.CopyIn(info[:], addr); err != nil {
 		return info, err
 	}
 	info.SetSigno(sig)
+	if !info.TrimExpansion() {
+		return info, unix.E2BIG
+	}
 	if code := info.Code(); (code >= 0 || code == linux.SI_TKILL) && !self {
 		return info, unix.EPERM
 	}
@@ -156,15 +159,27 @@ func copyInSigInfo(t *task.Thread, addr uint64, sig int, self bool) (info linux.
 
 func sysSigqueueinfo(t *task.Thread, a *Args) (uint64, error) {
 	pid, sig := int(int32(a[0])), int(int32(a[1]))
-	info, err := copyInSigInfo(t, a[2], sig, pid == t.Proc.PID)
+	info, err := copyInSigInfo(t, a[2], sig, pid == t.TID)
 	if err != nil {
 		return 0, err
 	}
-	p := task.Tasks.Process(pid)
+	p := processOf(pid)
 	if p == nil {
 		return 0, unix.ESRCH
 	}
 	return 0, send(t, p, nil, info)
+}
+
+// processOf returns the process that id names, be it that of the process or that of
+// one of its threads; nil if there is none.
+func processOf(id int) *task.Process {
+	if p := task.Tasks.Process(id); p != nil {
+		return p
+	}
+	if o := task.Tasks.Thread(id); o != nil {
+		return o.Proc
+	}
+	return nil
 }
 
 func sysTgsigqueueinfo(t *task.Thread, a *Args) (uint64, error) {
@@ -172,7 +187,7 @@ func sysTgsigqueueinfo(t *task.Thread, a *Args) (uint64, error) {
 	if tgid <= 0 || tid <= 0 {
 		return 0, unix.EINVAL
 	}
-	info, err := copyInSigInfo(t, a[3], sig, tgid == t.Proc.PID)
+	info, err := copyInSigInfo(t, a[3], sig, tid == t.TID)
 	if err != nil {
 		return 0, err
 	}
@@ -224,13 +239,9 @@ func sysKill(t *task.Thread, a *Args) (uint64, error) {
 	pid, sig := int(int32(a[0])), int(int32(a[1]))
 	info := userInfo(t, sig, linux.SI_USER)
 	if pid > 0 {
-		p := task.Tasks.Process(pid)
+		p := processOf(pid)
 		if p == nil {
-			if o := task.Tasks.Thread(pid); o != nil {
-				p = o.Proc // any thread's ID names its process
-			} else {
-				return 0, unix.ESRCH
-			}
+			return 0, unix.ESRCH
 		}
 		return 0, send(t, p, nil, info)
 	}

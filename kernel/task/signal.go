@@ -372,8 +372,7 @@ func (t *Thread) SetAction(sig int, act *linux.SigAction) (old linux.SigAction, 
 	if act != nil {
 		h.actions[sig] = *act
 		h.actions[sig].Mask &^= unmaskable
-		const known = 0xffffffff &^ linux.SA_UNSUPPORTED
-		h.actions[sig].Flags &= known
+		h.actions[sig].Flags &= linux.SA_KNOWN
 	}
 	h.mu.Unlock()
 	if act != nil && t.Proc.ignores(sig) {

@@ -415,7 +415,7 @@ func TestAltStack(t *testing.T) {
 	}
 	// An overflow of the alternate stack is fatal.
 	th.SetMask(linux.SIG_SETMASK, 0)
-	th.Ctx.Regs.SP = sp + 64
+	th.Ctx.Regs.SP = sp + 256 // Linux looks at the stack pointer below the red zone
 	th.Signal(linux.NewSigInfo(int(unix.SIGUSR1), linux.SI_USER))
 	if th.handleWork() {
 		t.Error("a frame below the alternate stack")

@@ -243,7 +243,7 @@ static void queueing(void)
 	FAILS("rt_tgsigqueueinfo: SI_USER to another thread", tqueues(me, tid, SI_USER), EPERM);
 	FAILS("rt_tgsigqueueinfo: SI_TKILL to another thread", tqueues(me, tid, SI_TKILL), EPERM);
 	EQ("rt_tgsigqueueinfo: SI_USER to oneself", tqueues(me, me, SI_USER), 0);
-	FAILS("rt_tgsigqueueinfo: wrong group", tqueues(1, tid, SI_QUEUE), ESRCH);
+	FAILS("rt_tgsigqueueinfo: wrong group", tqueues(1 << 22, tid, SI_QUEUE), ESRCH);
 	FAILS("rt_tgsigqueueinfo: no group", tqueues(0, tid, SI_QUEUE), EINVAL);
 	FAILS("rt_tgsigqueueinfo: no thread", tqueues(me, -1, SI_QUEUE), EINVAL);
 	FAILS("a bad address", syscall(SYS_rt_sigqueueinfo, me, SIGUSR1, 8L), EFAULT);
