@@ -103,6 +103,7 @@ type AreaInfo struct {
 	Locked     bool
 	Grows      bool
 	DontDump   bool // MADV_DONTDUMP
+	Gate       bool // no area of the address space: the vsyscall page
 }
 
 // A Key identifies a futex across the threads, and for shared memory across the

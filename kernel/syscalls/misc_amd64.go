@@ -51,3 +51,21 @@ func archPrctl(t, o *task.Thread, code, addr uint64) (uint64, error) {
 	}
 	return 0, unix.EINVAL
 }
+
+func init() { task.Vsyscall = vsyscall }
+
+// vsyscall serves a call that came by the vsyscall page. The third argument of
+// getcpu is none there.
+func vsyscall(t *task.Thread, nr int) (v uint64, err error, served bool) {
+	r := &t.Ctx.Regs
+	a := (*Args)(&t.SyscallArgs)
+	a[0], a[1], a[2], a[3], a[4], a[5] = r.DI, r.SI, r.DX, r.R10, r.R8, r.R9
+	if s := t.Seccomp(); s != nil {
+		r.AX = noSys
+		if forbidden(t, s, uint64(nr), a, false) {
+			return 0, nil, false
+		}
+	}
+	v, err = table[nr].Fn(t, a)
+	return v, err, true
+}

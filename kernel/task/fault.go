@@ -31,7 +31,15 @@ func (t *Thread) pageFault() {
 		t.CheckMemory()
 		return
 	}
-	t.sig.trap = trapState{No: cpu.VecPageFault, Err: r.Err&^cpu.FaultReserved | cpu.FaultUser, CR2: addr}
+	if addr&^pageMask == VsyscallPage && r.Err&(cpu.FaultWrite|cpu.FaultFetch) == cpu.FaultFetch {
+		t.vsyscall(addr)
+		return
+	}
+	err := r.Err&^cpu.FaultReserved | cpu.FaultUser
+	if addr >= cpu.UserTop {
+		err |= cpu.FaultPresent // what the kernel has mapped is no business of a program
+	}
+	t.sig.trap = trapState{No: cpu.VecPageFault, Err: err, CR2: addr}
 	info := linux.NewSigInfo(fault.Signal, fault.Code)
 	info.SetAddr(addr)
 	t.force(&info)
@@ -72,6 +80,10 @@ func (t *Thread) exception() {
 		sig = unix.SIGTRAP
 	case cpu.VecInvalidOp:
 		sig, code, addr = unix.SIGILL, linux.ILL_ILLOPN, r.IP
+	case cpu.VecGP:
+		if r.Err == 0 && t.umip() {
+			return
+		}
 	case cpu.VecInvalidTSS, cpu.VecNoSegment, cpu.VecStackFault:
 		sig = unix.SIGBUS
 	case cpu.VecAlign:

@@ -37,6 +37,7 @@ func releaseAreas(list []mm.AreaInfo) {
 func appendMaps(b []byte, as *mm.AddressSpace, smaps bool) []byte {
 	list := areas(as)
 	defer releaseAreas(list)
+	list = append(list, gateArea...)
 	for i := range list {
 		b = appendArea(b, &list[i])
 		if smaps {
@@ -53,6 +54,9 @@ func appendMaps(b []byte, as *mm.AddressSpace, smaps bool) []byte {
 	}
 	return b
 }
+
+// gateArea is what a program may call though it is no part of its memory.
+var gateArea = []mm.AreaInfo{{Start: 0xffffffffff600000, End: 0xffffffffff601000, Prot: mm.ProtExec, Name: "[vsyscall]", Gate: true}}
 
 // eligible is 1 if the area may have huge pages of 2 MiB.
 func eligible(as *mm.AddressSpace, a *mm.AreaInfo) byte {
@@ -122,7 +126,7 @@ func appendFlags(b []byte, a *mm.AreaInfo) []byte {
 		name string
 	}{
 		{a.Prot&mm.ProtRead != 0, " rd"}, {a.Prot&mm.ProtWrite != 0, " wr"}, {a.Prot&mm.ProtExec != 0, " ex"},
-		{a.Shared, " sh"}, {true, " mr mw me"}, {a.Shared, " ms"}, {a.Grows, " gd"}, {a.Locked, " lo"},
+		{a.Shared, " sh"}, {!a.Gate, " mr mw me"}, {a.Shared, " ms"}, {a.Grows, " gd"}, {a.Locked, " lo"},
 	} {
 		if f.on {
 			b = append(b, f.name...)
@@ -139,6 +143,9 @@ type areaSums struct {
 }
 
 func sums(as *mm.AddressSpace, a *mm.AreaInfo) (s areaSums) {
+	if a.Gate {
+		return s
+	}
 	s.rss, s.anon, s.huge = as.Residency(a.Start, a.End-a.Start)
 	if a.Shared {
 		s.sharedFile, s.anon = s.rss, 0
