@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"gosv/kernel/cpu"
 )
 
 // Advice that x/sys/unix lacks (include/uapi/asm-generic/mman-common.h).
@@ -52,6 +50,9 @@ func (as *AddressSpace) Madvise(addr, n uint64, advice int) error {
 	defer as.unlock()
 	g := as.begin()
 	err := as.eachPart(lo, hi, func(a *area, lo, hi uint64) error {
+		if a.sealedFor(advice) {
+			return unix.EPERM
+		}
 		switch advice {
 		case unix.MADV_DONTNEED:
 			if a.flags&locked != 0 {
@@ -81,10 +82,16 @@ func (as *AddressSpace) Madvise(addr, n uint64, advice int) error {
 			}
 			as.setFlags(lo, hi, wipeOnFork, 0)
 		case unix.MADV_KEEPONFORK:
+			if a.flags&droppable != 0 {
+				return unix.EINVAL
+			}
 			as.setFlags(lo, hi, 0, wipeOnFork)
 		case unix.MADV_DONTDUMP:
 			as.setFlags(lo, hi, dontDump, 0)
 		case unix.MADV_DODUMP:
+			if a.flags&droppable != 0 {
+				return unix.EINVAL
+			}
 			as.setFlags(lo, hi, 0, dontDump)
 		case unix.MADV_HUGEPAGE:
 			as.setFlags(lo, hi, wantHuge, noHuge)
@@ -210,6 +217,8 @@ func (as *AddressSpace) willNeed(lo, hi uint64) error {
 func (as *AddressSpace) remove(lo, hi uint64) error {
 	parts, err := as.fileParts(lo, hi, func(a *area) error {
 		switch {
+		case a.sealedFor(unix.MADV_REMOVE):
+			return unix.EPERM
 		case a.flags&locked != 0, a.cache == nil:
 			return unix.EINVAL
 		case a.flags&shared == 0 || a.max&ProtWrite == 0:
@@ -261,10 +270,10 @@ func (as *AddressSpace) Msync(addr, n uint64, flags int) error {
 		return unix.EINVAL
 	}
 	size := pageUp(n)
-	if addr+size < addr || n != 0 && size == 0 {
+	if addr+size < addr {
 		return unix.ENOMEM
 	}
-	if size == 0 {
+	if size == 0 { // also a length that is rounded up to 0
 		return nil
 	}
 	parts, err := as.fileParts(addr, addr+size, func(a *area) error {
@@ -282,88 +291,4 @@ func (as *AddressSpace) Msync(addr, n uint64, flags int) error {
 	}
 	release(parts)
 	return err
-}
-
-// Mlock marks [addr, addr+n) as locked, or not, and with populate makes its pages
-// present (mlock(2)). Nothing is ever swapped out; locked pages of files stay mapped
-// when memory is short.
-func (as *AddressSpace) Mlock(addr, n uint64, lock, populate bool) error {
-	lo := addr &^ pageMask
-	hi := pageUp(addr + n)
-	switch {
-	case hi < lo:
-		return unix.EINVAL
-	case hi > cpu.UserTop:
-		return unix.ENOMEM
-	case lo == hi:
-		return nil
-	}
-	as.mu.Lock()
-	if lock && as.limits.memlock == 0 {
-		as.unlock()
-		return unix.EPERM
-	}
-	if lock && as.vsize > as.limits.memlock { // else all of it may be locked
-		sum := hi - lo
-		as.areas.root.each(func(a *area) bool {
-			if a.flags&locked != 0 {
-				sum += a.size() - sub(min(a.end, hi), max(a.start, lo))
-			}
-			return true
-		})
-		if sum > as.limits.memlock {
-			as.unlock()
-			return unix.ENOMEM
-		}
-	}
-	err := as.eachPart(lo, hi, func(a *area, lo, hi uint64) error {
-		if lock {
-			as.setFlags(lo, hi, locked, 0)
-		} else {
-			as.setFlags(lo, hi, 0, locked)
-		}
-		return nil
-	})
-	as.coalesce(lo, hi)
-	as.unlock()
-	if err == nil && lock && populate {
-		as.populate(lo, hi)
-	}
-	return err
-}
-
-// MlockAll locks all areas there are and those to come, as MCL_* in flags say
-// (mlockall(2)); 0 unlocks them.
-func (as *AddressSpace) MlockAll(flags int) error {
-	as.mu.Lock()
-	if flags != 0 && as.limits.memlock == 0 {
-		as.unlock()
-		return unix.EPERM
-	}
-	if flags&unix.MCL_CURRENT != 0 && as.vsize > as.limits.memlock {
-		as.unlock()
-		return unix.ENOMEM
-	}
-	as.lockNew = flags&unix.MCL_FUTURE != 0
-	as.lockOnFault = flags&unix.MCL_ONFAULT != 0
-	var ranges [][2]uint64
-	if flags == 0 || flags&unix.MCL_CURRENT != 0 {
-		as.areas.root.each(func(a *area) bool {
-			if flags == 0 {
-				a.flags &^= locked
-			} else {
-				a.flags |= locked
-				ranges = append(ranges, [2]uint64{a.start, a.end})
-			}
-			return true
-		})
-		as.coalesce(0, cpu.UserTop)
-	}
-	as.unlock()
-	if flags&unix.MCL_ONFAULT == 0 {
-		for _, r := range ranges {
-			as.populate(r[0], r[1])
-		}
-	}
-	return nil
 }

@@ -15,6 +15,11 @@ const (
 	wantHuge
 	randomAccess
 	sequentialAccess
+	lockOnFault // with locked: pages are locked when they are touched (mlock2(2))
+	sealed      // mseal(2)
+	droppable   // MAP_DROPPABLE
+
+	lockFlags = locked | lockOnFault
 )
 
 // An area is a range of addresses with one purpose: Linux's vm_area_struct. It
@@ -50,6 +55,10 @@ func (a *area) low() uint64 {
 func (a *area) index(addr uint64) uint64 { return (a.offset + addr - a.start) / pageSize }
 
 func (a *area) size() uint64 { return a.end - a.start }
+
+// mayWrite reports whether the file can be changed through the area, now or after an
+// mprotect(2).
+func (a *area) mayWrite() bool { return a.flags&shared != 0 && a.max&ProtWrite != 0 }
 
 func sub(a, b uint64) uint64 {
 	if a < b {
@@ -277,7 +286,7 @@ func (a *area) retain(as *AddressSpace) {
 		a.file.Retain()
 	}
 	if a.cache != nil {
-		a.cache.addSpace(as, 1)
+		a.cache.addSpace(as, a, 1)
 	}
 }
 
@@ -288,6 +297,6 @@ func (a *area) drop(as *AddressSpace) {
 		as.dead = append(as.dead, a.file)
 	}
 	if a.cache != nil {
-		a.cache.addSpace(as, -1)
+		a.cache.addSpace(as, a, -1)
 	}
 }

@@ -31,6 +31,9 @@ type Cache struct {
 	filled sync.Cond // one of them is done
 	spaces map[*AddressSpace]int
 
+	writers int  // areas that may write to the file
+	denied  bool // there may be none: DenyWriters
+
 	next, window uint64 // readahead: where a sequential reader comes next
 
 	inList bool // guarded by caches.mu
@@ -510,16 +513,36 @@ func (c *Cache) forget(e uint64) {
 	frame.Frame(e & entryFrame).Unref()
 }
 
-// addSpace counts the areas of as that map the cache. as.mu is held.
-func (c *Cache) addSpace(as *AddressSpace, n int) {
+// addSpace counts the areas of as that map the cache: n is 1 for a, which is new, and -1
+// for one that goes. It returns false for a new one that may not be. as.mu is held.
+func (c *Cache) addSpace(as *AddressSpace, a *area, n int) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.mayWrite() {
+		if c.denied && n > 0 {
+			return false
+		}
+		c.writers += n
+	}
 	if c.spaces == nil {
 		c.spaces = make(map[*AddressSpace]int)
 	}
 	if c.spaces[as] += n; c.spaces[as] == 0 {
 		delete(c.spaces, as)
 	}
-	c.mu.Unlock()
+	return true
+}
+
+// DenyWriters makes shared mappings that could be written impossible from now on. It
+// is EBUSY while there are any (F_SEAL_WRITE in fcntl(2)).
+func (c *Cache) DenyWriters() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writers > 0 {
+		return unix.EBUSY
+	}
+	c.denied = true
+	return nil
 }
 
 // mappers returns the address spaces that map the cache.

@@ -25,7 +25,7 @@ func (as *AddressSpace) Fork() (*AddressSpace, error) {
 		}
 		b := new(area)
 		*b = *a
-		b.flags &^= locked
+		b.flags &^= lockFlags
 		b.retain(child)
 		child.areas.insert(b)
 		child.vsize += b.size()

@@ -12,10 +12,17 @@ import (
 
 func pageUp(n uint64) uint64 { return (n + pageMask) &^ pageMask }
 
-// knownFlags are what MAP_SHARED_VALIDATE accepts; MAP_SHARED and MAP_PRIVATE ignore what they do not know.
+// knownFlags are what MAP_SHARED_VALIDATE accepts, Linux's LEGACY_MAP_MASK; MAP_SHARED and MAP_PRIVATE ignore what they do
+// not know.
 const knownFlags = unix.MAP_TYPE | unix.MAP_FIXED | unix.MAP_ANONYMOUS | unix.MAP_DENYWRITE | unix.MAP_EXECUTABLE |
 	unix.MAP_GROWSDOWN | unix.MAP_LOCKED | unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK | unix.MAP_STACK |
-	unix.MAP_HUGETLB | unix.MAP_32BIT | unix.MAP_FIXED_NOREPLACE
+	unix.MAP_HUGETLB | unix.MAP_32BIT | mapAbove4G | unix.MAP_HUGE_2MB | unix.MAP_HUGE_1GB
+
+// Flags that x/sys/unix lacks.
+const (
+	mapAbove4G   = 0x80 // only with shadow stacks a difference: nothing is placed below 4 GiB without need
+	mapDroppable = 0x08 // instead of MAP_PRIVATE: the kernel may forget the pages. This one never does.
+)
 
 // Mmap makes an area and returns its address (mmap(2)). The caller has checked
 // that the file was opened for what the protection and the sharing need.
@@ -30,13 +37,17 @@ func (as *AddressSpace) Mmap(m MapArgs) (uint64, error) {
 	}
 
 	as.mu.Lock()
-	if as.lockNew {
-		a.flags |= locked
+	a.flags |= as.lockNew
+	if a.flags&droppable != 0 {
+		a.flags &^= lockFlags
 	}
-	populate := m.Flags&unix.MAP_POPULATE != 0 || a.flags&locked != 0 && !as.lockOnFault
+	populate := m.Flags&(unix.MAP_POPULATE|unix.MAP_NONBLOCK) == unix.MAP_POPULATE || a.flags&locked != 0
 	addr, err := as.place(&m, n)
 	if err == nil {
 		err = as.mayMap(addr, n, &m, a)
+	}
+	if err == nil && a.cache != nil && !a.cache.addSpace(as, a, 1) {
+		err = unix.EPERM
 	}
 	if err != nil {
 		as.unlock()
@@ -47,15 +58,12 @@ func (as *AddressSpace) Mmap(m MapArgs) (uint64, error) {
 	}
 	as.unmapLocked(addr, addr+n)
 	a.start, a.end = addr, addr+n
-	if a.cache != nil {
-		a.cache.addSpace(as, 1)
-	}
 	as.areas.insert(a)
 	as.vsize += n
 	as.coalesce(addr, addr+n)
 	as.unlock()
 
-	if populate && m.Flags&unix.MAP_NONBLOCK == 0 {
+	if populate {
 		as.populate(addr, addr+n) // Linux reports no error here either
 	}
 	return addr, nil
@@ -76,8 +84,15 @@ func (m *MapArgs) check() error {
 	switch m.Flags & unix.MAP_TYPE {
 	case unix.MAP_SHARED, unix.MAP_PRIVATE:
 	case unix.MAP_SHARED_VALIDATE:
+		if m.File == nil {
+			return unix.EINVAL
+		}
 		if m.Flags&^knownFlags != 0 {
 			return unix.EOPNOTSUPP
+		}
+	case mapDroppable:
+		if m.File != nil || m.Flags&(unix.MAP_LOCKED|unix.MAP_HUGETLB|unix.MAP_GROWSDOWN) != 0 {
+			return unix.EINVAL
 		}
 	default:
 		return unix.EINVAL
@@ -103,7 +118,11 @@ func (m *MapArgs) area() (*area, error) {
 	if a.max == 0 {
 		a.max = ProtRead | ProtWrite | ProtExec
 	}
-	if m.Flags&unix.MAP_TYPE != unix.MAP_PRIVATE {
+	switch m.Flags & unix.MAP_TYPE {
+	case unix.MAP_PRIVATE:
+	case mapDroppable:
+		a.flags |= droppable | noReserve | wipeOnFork | dontDump
+	default:
 		a.flags |= shared
 	}
 	if m.Grow || m.Flags&unix.MAP_GROWSDOWN != 0 {
@@ -143,7 +162,7 @@ func (as *AddressSpace) place(m *MapArgs, n uint64) (uint64, error) {
 		switch {
 		case m.Addr > cpu.UserTop-n:
 			return 0, unix.ENOMEM
-		case m.Addr < minAddr.Load():
+		case m.Addr < minAddr.Load() && !m.Low:
 			return 0, unix.EPERM
 		case m.Flags&unix.MAP_FIXED_NOREPLACE != 0:
 			if a := as.areas.find(m.Addr); a != nil && a.start < m.Addr+n {
@@ -153,7 +172,7 @@ func (as *AddressSpace) place(m *MapArgs, n uint64) (uint64, error) {
 		return m.Addr, nil
 	}
 	if m.Addr != 0 {
-		if addr := max(pageUp(m.Addr), minAddr.Load()); addr <= cpu.UserTop-n && as.areas.free(addr, addr+n) {
+		if addr := max(m.Addr&^pageMask, minAddr.Load()); addr <= cpu.UserTop-n && as.areas.free(addr, addr+n) {
 			if m.Flags&unix.MAP_32BIT == 0 || addr+n <= 1<<31 {
 				return addr, nil
 			}
@@ -181,13 +200,19 @@ func (as *AddressSpace) mayMap(addr, n uint64, m *MapArgs, a *area) error {
 		replaced += min(b.end, addr+n) - max(b.start, addr)
 		return true
 	})
+	if as.sealedIn(addr, addr+n) {
+		return unix.EPERM
+	}
 	if as.areas.n+2 > int(maxAreas.Load()) {
 		return unix.ENOMEM
 	}
 	if as.vsize-replaced+n > as.limits.as {
 		return unix.ENOMEM
 	}
-	if a.flags&locked != 0 && n > as.limits.memlock {
+	if m.Flags&unix.MAP_LOCKED != 0 && as.limits.memlock == 0 {
+		return unix.EPERM
+	}
+	if a.flags&locked != 0 && !as.mayLock(n) {
 		return unix.EAGAIN
 	}
 	if a.accountable() && !commit(n, a.flags) || a.isData() && as.dataSize()+n > as.limits.data {
@@ -233,22 +258,36 @@ func (as *AddressSpace) mayGrow(n uint64, flags areaFlags) bool {
 	return as.vsize+n <= as.limits.as && commit(n, flags)
 }
 
-// populate makes pages of [lo, hi) present, writable ones for writing.
-func (as *AddressSpace) populate(lo, hi uint64) {
-	for va := lo; va < hi; va += pageSize {
+// populate makes pages of [lo, hi) present, writable ones for writing, but not those that are to be locked when they are
+// touched. It ends at the first that cannot be had.
+func (as *AddressSpace) populate(lo, hi uint64) outcome {
+	for va := lo; va < hi; {
 		as.mu.RLock()
-		a := as.areas.at(va)
+		a := as.areas.find(va)
+		if a == nil || a.start > va {
+			as.mu.RUnlock()
+			return noMapping
+		}
 		var acc Access
-		if a != nil && a.prot&ProtWrite != 0 && a.flags&shared == 0 {
+		if a.prot&ProtWrite != 0 && a.flags&shared == 0 {
 			acc = AccessWrite
 		}
-		skip := a == nil || a.prot == 0
+		none, later, end := a.prot == 0, a.flags&lockOnFault != 0, min(a.end, hi)
 		as.mu.RUnlock()
-		if skip || as.resolve(va, acc) != resolved {
-			as.oom.Store(false)
-			return
+		switch {
+		case none:
+			return noAccess
+		case later:
+			va = end
+			continue
 		}
+		if out := as.resolve(va, acc); out != resolved {
+			as.oom.Store(false)
+			return out
+		}
+		va += pageSize
 	}
+	return resolved
 }
 
 // Munmap removes the pages of [addr, addr+n) (munmap(2)).
@@ -264,6 +303,10 @@ func (as *AddressSpace) Munmap(addr, n uint64) error {
 	if as.areas.n+1 > int(maxAreas.Load()) && as.splits(addr, addr+n) {
 		as.unlock()
 		return unix.ENOMEM
+	}
+	if as.sealedIn(addr, addr+n) {
+		as.unlock()
+		return unix.EPERM
 	}
 	as.unmapLocked(addr, addr+n)
 	as.unlock()
@@ -310,27 +353,45 @@ func (as *AddressSpace) trimTables(g *gather, lo, hi uint64) {
 // Brk moves the program break to addr if it can, and returns where it is (brk(2)).
 func (as *AddressSpace) Brk(addr uint64) uint64 {
 	as.mu.Lock()
-	defer as.unlock()
+	lo, hi := as.setBrk(addr)
+	at := as.brk
+	as.unlock()
+	if lo < hi {
+		as.populate(lo, hi)
+	}
+	return at
+}
+
+// setBrk moves the program break if it can, and returns new pages that are to be
+// locked. as.mu is held for writing.
+func (as *AddressSpace) setBrk(addr uint64) (lo, hi uint64) {
 	if addr < as.brkStart || addr >= cpu.UserTop {
-		return as.brk
+		return 0, 0
 	}
 	old, end := pageUp(as.brk), pageUp(addr)
 	switch {
 	case end < old:
+		if as.sealedIn(end, old) {
+			return 0, 0
+		}
 		as.unmapLocked(end, old)
 	case end > old:
 		m := MapArgs{Len: end - old, Prot: ProtRead | ProtWrite, Flags: unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, Name: "[heap]"}
 		a, _ := m.area()
+		a.flags |= as.lockNew
 		if !as.areas.free(old, end) || as.mayMap(old, end-old, &m, a) != nil || end-as.brkStart > as.limits.data {
-			return as.brk
+			return 0, 0
 		}
 		a.start, a.end = old, end
 		as.areas.insert(a)
 		as.vsize += end - old
 		as.coalesce(old, end)
+		if a.flags&locked != 0 {
+			lo, hi = old, end
+		}
 	}
 	as.brk = addr
-	return addr
+	return lo, hi
 }
 
 // Zeros is the Cache that /dev/zero offers: mapping it gives anonymous memory.

@@ -208,7 +208,13 @@ func runModel(t *testing.T, r *rand.Rand, steps int) {
 			whole := m.pages[i].mapped
 			a := m.as.areas.at(pageAddr(i))
 			whole = whole && a != nil && a.end >= pageAddr(i+n)
-			_, err := m.as.Mremap(pageAddr(i), uint64(n)*pageSize, uint64(n)*pageSize, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, pageAddr(to))
+			_, err := m.as.Mremap(pageAddr(i), uint64(n)*pageSize, uint64(n)*pageSize, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, pageAddr(to), false)
+			if a == nil {
+				if err != unix.EFAULT {
+					t.Fatalf("mremap of nothing: %v", err)
+				}
+				break
+			}
 			if to < i+n && i < to+n {
 				if err != unix.EINVAL {
 					t.Fatalf("mremap onto itself: %v", err)
@@ -230,7 +236,7 @@ func runModel(t *testing.T, r *rand.Rand, steps int) {
 			if a == nil || a.cache != nil || a.end != pageAddr(i+n) {
 				break
 			}
-			if _, err := m.as.Mremap(pageAddr(i), uint64(n)*pageSize, uint64(g)*pageSize, 0, 0); err == nil {
+			if _, err := m.as.Mremap(pageAddr(i), uint64(n)*pageSize, uint64(g)*pageSize, 0, 0, false); err == nil {
 				for k := i + n; k < i+g; k++ {
 					if m.pages[k].mapped {
 						t.Fatal("mremap grew into something")

@@ -57,6 +57,10 @@ func (as *AddressSpace) mprotect(addr, n uint64, prot Prot, down bool) error {
 			err = unix.EACCES
 			break
 		}
+		if a.flags&sealed != 0 {
+			err = unix.EPERM
+			break
+		}
 		end := min(a.end, hi)
 		if prot != a.prot {
 			if prot&ProtWrite != 0 && !a.accountable() && a.flags&shared == 0 && !commit(end-va, a.flags) {

@@ -9,87 +9,157 @@ import (
 )
 
 // Mremap changes the size of the mapping [old, old+oldLen), and moves it if it
-// must and may (mremap(2)).
-func (as *AddressSpace) Mremap(old, oldLen, newLen uint64, flags uint32, newAddr uint64) (uint64, error) {
+// must and may (mremap(2)). low allows a new address below vm.mmap_min_addr.
+func (as *AddressSpace) Mremap(old, oldLen, newLen uint64, flags uint32, newAddr uint64, low bool) (uint64, error) {
 	const all = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | unix.MREMAP_DONTUNMAP
 	switch {
-	case flags&^all != 0, old&pageMask != 0, newLen == 0,
+	case flags&^all != 0, old&pageMask != 0,
 		flags&unix.MREMAP_FIXED != 0 && flags&unix.MREMAP_MAYMOVE == 0,
 		flags&unix.MREMAP_DONTUNMAP != 0 && (flags&unix.MREMAP_MAYMOVE == 0 || oldLen != newLen):
 		return 0, unix.EINVAL
 	}
 	oldLen, newLen = pageUp(oldLen), pageUp(newLen)
-	if newLen == 0 || newLen > cpu.UserTop || old+oldLen < old || oldLen > cpu.UserTop {
+	if newLen == 0 {
 		return 0, unix.EINVAL
 	}
-	fixed := flags&unix.MREMAP_FIXED != 0
-	if fixed {
-		if newAddr&pageMask != 0 || newAddr > cpu.UserTop-newLen || newAddr < minAddr.Load() ||
-			old < newAddr+newLen && newAddr < old+oldLen {
-			return 0, unix.EINVAL
-		}
-	}
-
 	as.mu.Lock()
-	defer as.unlock()
+	at, err := as.mremap(old, oldLen, newLen, flags, newAddr, low)
+	fill := false
+	if err == nil && newLen > oldLen {
+		a := as.areas.at(at)
+		fill = a != nil && a.flags&locked != 0
+	}
+	as.unlock()
+	if fill {
+		as.populate(at+oldLen, at+newLen)
+	}
+	return at, err
+}
+
+// mremap is Mremap with as.mu held for writing, and lengths of whole pages.
+func (as *AddressSpace) mremap(old, oldLen, newLen uint64, flags uint32, newAddr uint64, low bool) (uint64, error) {
 	a := as.areas.at(old)
 	if a == nil {
 		return 0, unix.EFAULT
 	}
-	if oldLen == 0 && (a.flags&shared == 0 || flags&unix.MREMAP_MAYMOVE == 0) {
-		return 0, unix.EINVAL // only a shared mapping can be had twice
+	if a.flags&sealed != 0 {
+		return 0, unix.EPERM
 	}
-	if old+oldLen > a.end {
-		return 0, unix.EFAULT
+	keep := flags&unix.MREMAP_DONTUNMAP != 0
+	if flags&unix.MREMAP_FIXED != 0 || keep {
+		return as.mremapTo(old, oldLen, newLen, newAddr, flags, low)
 	}
-	if as.areas.n+3 > int(maxAreas.Load()) {
+	if newLen <= oldLen { // whatever areas and holes there are
+		return old, as.shrink(old, oldLen, newLen)
+	}
+	a, err := as.mayResize(old, oldLen, newLen)
+	if err != nil {
+		return 0, err
+	}
+	if old+oldLen == a.end && old+newLen <= cpu.UserTop && old+newLen >= old && as.areas.free(a.end, old+newLen) {
+		grow := newLen - oldLen
+		as.areas.resize(a, a.start, a.end+grow)
+		as.vsize += grow
+		as.coalesce(a.start, a.end)
+		return old, nil
+	}
+	if flags&unix.MREMAP_MAYMOVE == 0 || as.areas.n+3 > int(maxAreas.Load()) {
 		return 0, unix.ENOMEM
 	}
-	if newLen > oldLen {
-		if a.cache != nil && a.offset+(old-a.start)+newLen < a.offset {
-			return 0, unix.EINVAL
-		}
-		flagsCommit := a.flags
-		if !a.accountable() {
-			flagsCommit |= noReserve
-		}
-		if !as.mayGrow(newLen-oldLen, flagsCommit) || a.isData() && as.dataSize()+newLen-oldLen > as.limits.data {
-			return 0, unix.ENOMEM
-		}
+	to, err := as.place(&MapArgs{}, newLen)
+	if err != nil {
+		return 0, err
 	}
-	if !fixed && flags&unix.MREMAP_DONTUNMAP == 0 && oldLen != 0 {
-		if newLen <= oldLen {
-			if newLen < oldLen {
-				as.unmapLocked(old+newLen, old+oldLen)
-			}
-			return old, nil
-		}
-		if old+oldLen == a.end && old+newLen <= cpu.UserTop && old+newLen >= old && as.areas.free(a.end, old+newLen) {
-			grow := newLen - oldLen
-			as.areas.resize(a, a.start, a.end+grow)
-			as.vsize += grow
-			as.coalesce(a.start, a.end)
-			return old, nil
-		}
-		if flags&unix.MREMAP_MAYMOVE == 0 {
-			return 0, unix.ENOMEM
-		}
-	}
+	return as.move(old, oldLen, newLen, to, false)
+}
 
-	if newLen < oldLen {
-		as.unmapLocked(old+newLen, old+oldLen)
-		oldLen = newLen
+// mremapTo is mremap to an address that the caller has chosen, or with the old range
+// kept, which always moves.
+func (as *AddressSpace) mremapTo(old, oldLen, newLen, to uint64, flags uint32, low bool) (uint64, error) {
+	if to&pageMask != 0 || newLen > cpu.UserTop || to > cpu.UserTop-newLen || old < to+newLen && to < old+oldLen {
+		return 0, unix.EINVAL
 	}
-	if fixed {
-		as.unmapLocked(newAddr, newAddr+newLen)
-	} else {
-		addr, err := as.place(&MapArgs{Addr: newAddr}, newLen)
-		if err != nil {
+	if as.areas.n+5 > int(maxAreas.Load()) {
+		return 0, unix.ENOMEM
+	}
+	keep := flags&unix.MREMAP_DONTUNMAP != 0
+	a, err := as.mayResize(old, min(oldLen, newLen), newLen)
+	if err != nil {
+		return 0, err
+	}
+	if keep && !as.mayGrow(oldLen, a.flags|noReserve) {
+		return 0, unix.ENOMEM
+	}
+	m := MapArgs{Addr: to}
+	if flags&unix.MREMAP_FIXED != 0 {
+		switch {
+		case as.sealedIn(to, to+newLen):
+			return 0, unix.EPERM
+		case to < minAddr.Load() && !low:
+			return 0, unix.EPERM
+		}
+		m.Flags, m.Low = unix.MAP_FIXED, low
+	}
+	if newLen < oldLen {
+		if err := as.shrink(old, oldLen, newLen); err != nil {
 			return 0, err
 		}
-		newAddr = addr
+		oldLen = newLen
 	}
-	return as.move(old, oldLen, newLen, newAddr, flags&unix.MREMAP_DONTUNMAP != 0)
+	if m.Flags != 0 {
+		as.unmapLocked(to, to+newLen)
+	}
+	if to, err = as.place(&m, newLen); err != nil {
+		return 0, err
+	}
+	return as.move(old, oldLen, newLen, to, keep)
+}
+
+// shrink unmaps what is too much of a range.
+func (as *AddressSpace) shrink(old, oldLen, newLen uint64) error {
+	if newLen == oldLen {
+		return nil
+	}
+	lo, n := old+newLen, oldLen-newLen
+	switch {
+	case lo > cpu.UserTop || n > cpu.UserTop-lo:
+		return unix.EINVAL
+	case as.sealedIn(lo, lo+n):
+		return unix.EPERM
+	case as.areas.n+1 > int(maxAreas.Load()) && as.splits(lo, lo+n):
+		return unix.ENOMEM
+	}
+	as.unmapLocked(lo, lo+n)
+	return nil
+}
+
+// mayResize returns the area of a range that is to get another length or place.
+func (as *AddressSpace) mayResize(old, oldLen, newLen uint64) (*area, error) {
+	a := as.areas.at(old)
+	switch {
+	case a == nil:
+		return nil, unix.EFAULT
+	case oldLen == 0 && a.flags&shared == 0:
+		return nil, unix.EINVAL // only a shared mapping can be had twice
+	case oldLen > a.end-old:
+		return nil, unix.EFAULT
+	case newLen == oldLen:
+		return a, nil
+	case a.cache != nil && a.offset+(old-a.start)+newLen < a.offset:
+		return nil, unix.EINVAL
+	}
+	grow := newLen - oldLen
+	if a.flags&locked != 0 && !as.mayLock(grow) {
+		return nil, unix.EAGAIN
+	}
+	promise := a.flags
+	if !a.accountable() {
+		promise |= noReserve
+	}
+	if !as.mayGrow(grow, promise) || a.isData() && as.dataSize()+grow > as.limits.data {
+		return nil, unix.ENOMEM
+	}
+	return a, nil
 }
 
 // move gives the pages of [old, old+oldLen) new addresses, in an area of newLen
@@ -123,6 +193,9 @@ func (as *AddressSpace) move(old, oldLen, newLen, to uint64, keep bool) (uint64,
 		as.coalesce(old, old+oldLen)
 		return 0, unix.ENOMEM
 	}
+	if keep {
+		a.flags &^= lockFlags // as on Linux: there is nothing that is locked any more
+	}
 	if oldLen > 0 && !keep {
 		as.areas.extract(old, old+oldLen)
 		as.vsize -= oldLen
@@ -131,6 +204,9 @@ func (as *AddressSpace) move(old, oldLen, newLen, to uint64, keep bool) (uint64,
 	}
 	g.flush()
 	as.coalesce(to, to+newLen)
+	if keep {
+		as.coalesce(old, old+oldLen)
+	}
 	return to, nil
 }
 

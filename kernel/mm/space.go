@@ -89,6 +89,7 @@ type MapArgs struct {
 	Offset    uint64
 	Name      string // last column of /proc/self/maps, for what is not a file: [heap], [stack]
 	Grow      bool   // grows down on a fault below it, as MAP_GROWSDOWN
+	Low       bool   // may be below vm.mmap_min_addr: CAP_SYS_RAWIO
 }
 
 // AreaInfo is a line of /proc/self/maps.
@@ -103,6 +104,7 @@ type AreaInfo struct {
 	Locked     bool
 	Grows      bool
 	DontDump   bool // MADV_DONTDUMP
+	Sealed     bool // mseal(2)
 	Gate       bool // no area of the address space: the vsyscall page
 }
 
@@ -161,7 +163,7 @@ type AddressSpace struct {
 	stackTop      uint64
 	limits        limits
 
-	lockNew, lockOnFault bool // mlockall(2)
+	lockNew areaFlags // of lockFlags, what new areas get: mlockall(2)
 }
 
 // limits are the RLIMIT_* that memory obeys, in bytes; ^0 is none.
@@ -329,7 +331,7 @@ func (as *AddressSpace) Areas(yield func(AreaInfo) bool) {
 		i := AreaInfo{
 			Start: a.start, End: a.end, Prot: a.prot, Shared: a.flags&shared != 0,
 			File: a.file, Name: a.name, Locked: a.flags&locked != 0, Grows: a.flags&growsDown != 0,
-			DontDump: a.flags&dontDump != 0,
+			DontDump: a.flags&dontDump != 0, Sealed: a.flags&sealed != 0,
 		}
 		if a.cache != nil {
 			i.Offset = a.offset

@@ -41,6 +41,7 @@ func sysMmap(t *task.Thread, a *Args) (uint64, error) {
 		Addr: a[0], Len: a[1], Offset: a[5],
 		Prot:  mm.Prot(a[2] & allProt), // Linux ignores bits that it does not know
 		Flags: uint32(a[3]),
+		Low:   t.Creds().Has(unix.CAP_SYS_RAWIO),
 	}
 	if m.Offset&0xfff != 0 {
 		return 0, unix.EINVAL
@@ -141,7 +142,7 @@ func sysMremap(t *task.Thread, a *Args) (uint64, error) {
 	if a[3]&(unix.MREMAP_FIXED|unix.MREMAP_DONTUNMAP) == 0 {
 		to = 0 // not an argument then
 	}
-	return t.MM.Mremap(a[0], a[1], a[2], uint32(a[3]), to)
+	return t.MM.Mremap(a[0], a[1], a[2], uint32(a[3]), to, t.Creds().Has(unix.CAP_SYS_RAWIO))
 }
 
 // sysMsync writes shared mappings back (msync(2)).
@@ -180,7 +181,7 @@ func sysMadvise(t *task.Thread, a *Args) (uint64, error) {
 
 // sysMlock locks pages (mlock(2)).
 func sysMlock(t *task.Thread, a *Args) (uint64, error) {
-	return 0, t.MM.Mlock(a[0], a[1], true, true)
+	return 0, t.MM.Mlock(a[0], a[1], false)
 }
 
 // sysMlock2 is mlock with MLOCK_ONFAULT (mlock2(2)).
@@ -189,12 +190,12 @@ func sysMlock2(t *task.Thread, a *Args) (uint64, error) {
 	if a[2]&^onFault != 0 {
 		return 0, unix.EINVAL
 	}
-	return 0, t.MM.Mlock(a[0], a[1], true, a[2]&onFault == 0)
+	return 0, t.MM.Mlock(a[0], a[1], a[2]&onFault != 0)
 }
 
 // sysMunlock unlocks pages (munlock(2)).
 func sysMunlock(t *task.Thread, a *Args) (uint64, error) {
-	return 0, t.MM.Mlock(a[0], a[1], false, false)
+	return 0, t.MM.Munlock(a[0], a[1])
 }
 
 // sysMlockall locks what is mapped, or will be (mlockall(2)).

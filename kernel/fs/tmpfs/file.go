@@ -289,9 +289,13 @@ func (n *Inode) AddSeals(s uint32) error {
 	if old&unix.F_SEAL_SEAL != 0 {
 		return unix.EPERM
 	}
-	// Mappings that may write are not told apart from others here.
-	if s&unix.F_SEAL_WRITE != 0 && n.cache.Load().Mapped() {
-		return unix.EBUSY
+	if s&unix.F_SEAL_WRITE&^old != 0 {
+		if err := n.cache.Load().DenyWriters(); err != nil {
+			return err
+		}
+	}
+	if s&unix.F_SEAL_EXEC != 0 && n.mode.Load()&0o111 != 0 { // what can be run cannot be written
+		s |= unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_FUTURE_WRITE
 	}
 	n.seals.Store(old | s)
 	return nil

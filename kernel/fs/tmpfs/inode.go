@@ -169,6 +169,9 @@ func (n *Inode) Stat(st *vfs.Stat) error {
 }
 
 func (n *Inode) SetAttr(a *vfs.SetAttr) error {
+	if a.Mask&vfs.SetMode != 0 && n.seals.Load()&unix.F_SEAL_EXEC != 0 && (n.mode.Load()^a.Mode)&0o111 != 0 {
+		return unix.EPERM
+	}
 	if a.Mask&vfs.SetSize != 0 {
 		if err := n.truncate(a.Size); err != nil {
 			return err
