@@ -189,6 +189,36 @@ func (c *Cache) PunchHole(off, n int64) error {
 	return nil
 }
 
+// Count returns how many of the pages from first to last are in memory, and how many of
+// those are to be written back (cachestat(2)).
+func (c *Cache) Count(first, last uint64) (in, dirty uint64) {
+	end := (uint64(c.size.Load()) + pageMask) / pageSize
+	if end == 0 || first >= end || first > last {
+		return 0, 0
+	}
+	last = min(last, end-1)
+	c.mu.Lock()
+	c.leaves(first, last+1, func(base uint64, l *leaf) {
+		for i, e := range l {
+			if index := base + uint64(i); e&entryReady != 0 && index >= first && index <= last {
+				in++
+				if e&entryDirty != 0 {
+					dirty++
+				}
+			}
+		}
+	})
+	c.mu.Unlock()
+	if c.resident != nil {
+		for i := first; i <= last; i++ {
+			if _, ok := c.resident.ResidentFrame(i); ok {
+				in++
+			}
+		}
+	}
+	return in, dirty
+}
+
 // NextData returns the first offset from off on that holds data, for SEEK_DATA;
 // ENXIO if there is none.
 func (c *Cache) NextData(off int64) (int64, error) { return c.seek(off, true) }

@@ -241,3 +241,32 @@ func (as *AddressSpace) movePages(g *gather, from, to, n uint64) bool {
 	}
 	return true
 }
+
+// RemapFilePages maps page index of the file that is mapped at addr there, in n bytes
+// (remap_file_pages(2)). flags may have MAP_NONBLOCK.
+func (as *AddressSpace) RemapFilePages(addr, n, index uint64, flags uint32) error {
+	as.mu.RLock()
+	a := as.areas.at(addr)
+	if a == nil || a.flags&shared == 0 || index > 1<<51 {
+		as.mu.RUnlock()
+		return unix.EINVAL
+	}
+	for last := a; last.end < addr+n; {
+		next := as.areas.at(last.end)
+		if next == nil || next.file != a.file || next.flags != a.flags {
+			as.mu.RUnlock()
+			return unix.EINVAL
+		}
+		last = next
+	}
+	m := MapArgs{Addr: addr, Len: n, Prot: a.prot, MaxProt: a.max, Offset: index * pageSize, File: a.file, Low: true,
+		Flags: flags | unix.MAP_SHARED | unix.MAP_FIXED | unix.MAP_POPULATE}
+	if a.flags&locked != 0 {
+		m.Flags |= unix.MAP_LOCKED
+	}
+	m.File.Retain()
+	as.mu.RUnlock()
+	_, err := as.Mmap(m)
+	m.File.Release()
+	return err
+}

@@ -24,6 +24,7 @@ var mmRows = []Row{
 	{AMD64: 150, ARM64: 229, Name: "munlock", Fn: sysMunlock, Format: "addr:ptr, length:size"},
 	{AMD64: 151, ARM64: 230, Name: "mlockall", Fn: sysMlockall, Format: "flags:flags.mlockall"},
 	{AMD64: 152, ARM64: 231, Name: "munlockall", Fn: sysMunlockall},
+	{AMD64: 216, ARM64: 234, Name: "remap_file_pages", Fn: sysRemapFilePages, Format: "addr:ptr, size:size, prot:flags.prot, pgoff:hex, flags:flags.mmap"},
 	{AMD64: 325, ARM64: 284, Name: "mlock2", Fn: sysMlock2, Format: "addr:ptr, length:size, flags:hex"},
 	{AMD64: 329, ARM64: 288, Name: "pkey_mprotect", Fn: sysPkeyMprotect, Format: "addr:ptr, length:size, prot:flags.prot, pkey:int",
 		Level: Partial, Note: "only pkey -1, as on a CPU without protection keys"},
@@ -31,6 +32,11 @@ var mmRows = []Row{
 		Level: None, Note: "ENOSPC, as on a CPU without protection keys"},
 	{AMD64: 331, ARM64: 290, Name: "pkey_free", Fn: sysPkeyFree, Format: "pkey:int",
 		Level: None, Note: "EINVAL, as on a CPU without protection keys"},
+	{AMD64: 451, ARM64: 451, Name: "cachestat", Fn: sysCachestat, Format: "fd:fd, cstat_range:ptr, cstat:ptr, flags:hex",
+		Level: Partial, Note: "pages in memory and dirty pages; none is counted as under writeback or evicted"},
+	{AMD64: 453, ARM64: 453, Name: "map_shadow_stack", Fn: sysMapShadowStack, Format: "addr:ptr, size:size, flags:hex",
+		Level: None, Note: "EOPNOTSUPP, as on a CPU without shadow stacks"},
+	{AMD64: 462, ARM64: 462, Name: "mseal", Fn: sysMseal, Format: "addr:ptr, length:size, flags:hex"},
 }
 
 const allProt = unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
@@ -228,3 +234,55 @@ func sysPkeyAlloc(t *task.Thread, a *Args) (uint64, error) {
 }
 
 func sysPkeyFree(t *task.Thread, a *Args) (uint64, error) { return 0, unix.EINVAL }
+
+// sysMseal seals mappings (mseal(2)).
+func sysMseal(t *task.Thread, a *Args) (uint64, error) {
+	if a[2] != 0 {
+		return 0, unix.EINVAL
+	}
+	return 0, t.MM.Mseal(a[0], a[1])
+}
+
+// sysMapShadowStack is map_shadow_stack(2).
+func sysMapShadowStack(t *task.Thread, a *Args) (uint64, error) { return 0, unix.EOPNOTSUPP }
+
+// sysRemapFilePages maps another part of a file in a shared mapping of it
+// (remap_file_pages(2)), as Linux does since 4.0: by another area.
+func sysRemapFilePages(t *task.Thread, a *Args) (uint64, error) {
+	addr, n := a[0]&^0xfff, a[1]&^0xfff
+	if a[2] != 0 || addr+n <= addr || a[3]+n>>12 < a[3] {
+		return 0, unix.EINVAL
+	}
+	return 0, t.MM.RemapFilePages(addr, n, a[3], uint32(a[4])&unix.MAP_NONBLOCK)
+}
+
+// sysCachestat tells how much of a file is in memory (cachestat(2)).
+func sysCachestat(t *task.Thread, a *Args) (uint64, error) {
+	f, err := t.Files.Get(fdArg(a[0]))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Release()
+	if f.PathOnly() {
+		return 0, unix.EBADF
+	}
+	var r [16]byte
+	if err := t.MM.CopyIn(r[:], a[1]); err != nil {
+		return 0, err
+	}
+	if uint32(a[3]) != 0 {
+		return 0, unix.EINVAL
+	}
+	off, n := le.Uint64(r[0:]), le.Uint64(r[8:])
+	last := ^uint64(0)
+	if n != 0 {
+		last = (off + n - 1) >> 12
+	}
+	var out [40]byte // nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted
+	if c := f.Cache(); c != nil {
+		in, dirty := c.Count(off>>12, last)
+		le.PutUint64(out[0:], in)
+		le.PutUint64(out[8:], dirty)
+	}
+	return 0, t.MM.CopyOut(a[2], out[:])
+}

@@ -101,7 +101,11 @@ func sysProcessMadvise(t *task.Thread, a *Args) (uint64, error) {
 		return 0, unix.ESRCH
 	}
 	defer as.Release()
-	if !t.MayTrace(p) || !t.Creds().Has(unix.CAP_SYS_NICE) {
+	switch {
+	case as == t.MM:
+	case !t.MayTrace(p):
+		return 0, unix.EACCES
+	case !t.Creds().Has(unix.CAP_SYS_NICE):
 		return 0, unix.EPERM
 	}
 	done := uint64(0)

@@ -126,7 +126,8 @@ func appendFlags(b []byte, a *mm.AreaInfo) []byte {
 		name string
 	}{
 		{a.Prot&mm.ProtRead != 0, " rd"}, {a.Prot&mm.ProtWrite != 0, " wr"}, {a.Prot&mm.ProtExec != 0, " ex"},
-		{a.Shared, " sh"}, {!a.Gate, " mr mw me"}, {a.Shared, " ms"}, {a.Grows, " gd"}, {a.Locked, " lo"},
+		{a.Shared, " sh"}, {!a.Gate, " mr mw me"}, {a.Shared, " ms"}, {a.Grows, " gd"}, {a.Locked, " lo"}, {a.DontDump, " dd"},
+		{a.Sealed, " sl"},
 	} {
 		if f.on {
 			b = append(b, f.name...)
