@@ -170,7 +170,11 @@ func (t *Thread) deliverOne() {
 	case act.Handler == linux.SIG_IGN || ignoredSet.Has(sig):
 	case stopSet.Has(sig):
 		if sig == int(unix.SIGSTOP) || !p.orphaned() {
+			t.setState(stateStopped) // before the parent hears of it
 			p.stop(sig)
+			if t.work.Load()&workStop == 0 {
+				t.setState(stateRunning)
+			}
 		}
 	default:
 		t.die(&info)
@@ -264,6 +268,7 @@ func (p *Process) resume() {
 		if t.ptrace.seized {
 			t.post(workTrap)
 		}
+		t.state.CompareAndSwap(stateStopped, stateRunning) // it can run from now on
 		t.Wake()
 	}
 	go p.notifyParent(linux.CLD_CONTINUED, int(unix.SIGCONT)) // not under p.mu
@@ -271,9 +276,9 @@ func (p *Process) resume() {
 
 // stayStopped blocks until SIGCONT or the end.
 func (t *Thread) stayStopped() {
-	t.setState(stateStopped)
 	for {
 		t.Clear()
+		t.setState(stateStopped)
 		w := t.work.Load()
 		if w&workStop == 0 || w&(workExit|workTrap) != 0 || t.killed() {
 			break

@@ -73,7 +73,7 @@ func (v procTable) Counts() (c procfs.Counts) {
 		user, system := t.CPUTime()
 		c.User += user
 		c.System += system
-		if t.clock.running() {
+		if t.runnable() {
 			c.Running++
 		}
 	}
@@ -87,9 +87,17 @@ type procProcess struct{ p *Process }
 
 func (v procProcess) PID() int { return v.p.PID }
 
+// Threads are those that live, and the first one even if it has ended: it is a zombie
+// then.
 func (v procProcess) Threads() (ids []int) {
+	leader := v.p.Leader()
 	for _, t := range v.p.Threads() {
-		ids = append(ids, t.TID)
+		if t != leader {
+			ids = append(ids, t.TID)
+		}
+	}
+	if leader != nil {
+		ids = append(ids, leader.TID)
 	}
 	slices.Sort(ids)
 	return ids
@@ -100,6 +108,9 @@ func (v procProcess) Thread(tid int) procfs.Thread {
 		if t.TID == tid {
 			return procThread{t}
 		}
+	}
+	if t := v.p.Leader(); t != nil && t.TID == tid {
+		return procThread{t}
 	}
 	return nil
 }
@@ -211,6 +222,34 @@ func (v procThread) FSContext() *vfs.FSContext {
 	return v.t.FS
 }
 
+// stateLetter is the state of proc_pid_stat(5). What could run is R, as what does; a
+// first thread that has ended is a zombie as long as the process is there.
+func (t *Thread) stateLetter() byte {
+	switch t.state.Load() {
+	case stateDead:
+		if t == t.Proc.Leader() {
+			return 'Z'
+		}
+		return 'X'
+	case stateStopped:
+		return 'T'
+	case stateTraced:
+		return 't'
+	case stateBlocked:
+		return 'D'
+	}
+	switch asleep, uninterruptible := t.Asleep(); {
+	case uninterruptible:
+		return 'D'
+	case asleep:
+		return 'S'
+	}
+	return 'R'
+}
+
+// runnable reports whether the thread runs or could.
+func (t *Thread) runnable() bool { return t.stateLetter() == 'R' }
+
 func (v procThread) State(st *procfs.State) {
 	t, p := v.t, v.t.Proc
 	*st = procfs.State{PID: p.PID, TTYGroup: -1, Start: p.startTime, CPU: cpu.ID(), Syscall: -1}
@@ -225,21 +264,9 @@ func (v procThread) State(st *procfs.State) {
 		st.TTY = int(term.Dev())
 		_, st.TTYGroup = term.Session()
 	}
-	switch {
-	case zombie:
+	st.State = t.stateLetter()
+	if zombie {
 		st.State = 'Z'
-	case t.state.Load() == stateDead:
-		st.State = 'X'
-	case t.state.Load() == stateStopped:
-		st.State = 'T'
-	case t.state.Load() == stateTraced:
-		st.State = 't'
-	case t.state.Load() == stateBlocked:
-		st.State = 'D'
-	case t.clock.running():
-		st.State = 'R'
-	default:
-		st.State = 'S'
 	}
 	st.UserTime, st.SystemTime = t.CPUTime()
 	st.ProcessUser, st.ProcessSystem = p.CPUTime()
@@ -260,6 +287,9 @@ func (v procThread) State(st *procfs.State) {
 	h := p.sigHand()
 	p.mu.Lock()
 	st.Threads = len(p.threads)
+	if p.leader != nil && p.leader.state.Load() == stateDead {
+		st.Threads++
+	}
 	st.ExitStatus = p.status
 	st.Pending, st.SharedPending = uint64(t.sig.pending.set), uint64(p.signals.pending.set)
 	st.QueuedSignals = len(t.sig.pending.queue) + len(p.signals.pending.queue)

@@ -59,7 +59,7 @@ func LoadAverage() (avg [3]uint64) {
 	running := 0
 	for _, p := range Tasks.Processes() {
 		for _, t := range p.Threads() {
-			if t.clock.running() {
+			if t.runnable() {
 				running++
 			}
 		}

@@ -50,6 +50,7 @@ const (
 	interrupted             // Interrupt since then
 	expired                 // the timer fired
 	parked                  // g waits for goport.Ready
+	deep                    // with parked: no interruption ends it
 )
 
 // Waiter returns a Waiter whose Notify calls Wake: the sleeper's own, unless that
@@ -83,6 +84,13 @@ func (s *Sleeper) Wake() { s.post(woken) }
 
 // Interrupt ends the current Sleep, or the next one, if it is interruptible.
 func (s *Sleeper) Interrupt() { s.post(interrupted) }
+
+// Asleep reports whether the goroutine is blocked and has not been woken yet, and
+// whether only a Wake or the deadline can do that.
+func (s *Sleeper) Asleep() (asleep, uninterruptible bool) {
+	v := s.state.Load()
+	return v&parked != 0, v&(parked|deep) == parked|deep
+}
 
 func (s *Sleeper) post(bit uint32) {
 	for {
@@ -172,7 +180,11 @@ func commitPark(g goport.G, arg unsafe.Pointer) bool {
 		if old&s.stop != 0 {
 			return false
 		}
-		if goport.CompareAndSwap(state, old, old|parked) {
+		next := old | parked | deep
+		if s.stop&interrupted != 0 {
+			next &^= deep
+		}
+		if goport.CompareAndSwap(state, old, next) {
 			return true
 		}
 	}
