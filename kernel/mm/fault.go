@@ -58,7 +58,17 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 		}
 		out, missing := as.faultIn(a, addr&^pageMask, acc)
 		if missing == nil {
+			var stamp storeNoter
+			if acc == AccessWrite && a.flags&shared != 0 && out == resolved {
+				if stamp, _ = a.file.(storeNoter); stamp != nil {
+					stamp.Retain()
+				}
+			}
 			as.mu.RUnlock()
+			if stamp != nil { // the page has become writable
+				stamp.Written()
+				stamp.Release()
+			}
 			if out == noMemory {
 				if as.tryAgain(&tries) {
 					continue
@@ -97,10 +107,16 @@ func (as *AddressSpace) resolve(addr uint64, acc Access) outcome {
 			if !as.tryAgain(&tries) {
 				return noMemory
 			}
-		} else if out != retry {
+		} else if out != retry && (out != resolved || acc != AccessWrite) {
 			return out
-		}
+		} // a page that was written to is seen once more, for the file's times
 	}
+}
+
+// storeNoter is a Mappable that wants to know of stores by mappings.
+type storeNoter interface {
+	Mappable
+	Written()
 }
 
 // retry is an outcome inside resolve only.
@@ -214,7 +230,7 @@ func (as *AddressSpace) faultIn(a *area, va uint64, acc Access) (out outcome, mi
 func (as *AddressSpace) mapAround(a *area, t *table, va uint64, f frame.Frame, index uint64, acc Access) outcome {
 	out := as.mapCache(a, &t[va>>12&511], f, index, acc)
 	if out == resolved && (acc != AccessWrite || a.flags&shared != 0) {
-		as.faultAround(a, t, va)
+		as.faultAround(a, t, va, acc)
 	}
 	return out
 }
@@ -319,8 +335,9 @@ func (as *AddressSpace) mapCache(a *area, p *uint64, f frame.Frame, index uint64
 // cache (Linux: fault_around_bytes).
 const aroundPages = 16
 
-// faultAround maps what the cache has of the aligned window around va, read-only.
-func (as *AddressSpace) faultAround(a *area, t *table, va uint64) {
+// faultAround maps what the cache has of the aligned window around va, read-only. Only memory without a device is
+// mapped writable; a store to a file does not do that with other pages, because each store is to change the file's times.
+func (as *AddressSpace) faultAround(a *area, t *table, va uint64, acc Access) {
 	if a.flags&randomAccess != 0 {
 		return
 	}
@@ -328,7 +345,8 @@ func (as *AddressSpace) faultAround(a *area, t *table, va uint64) {
 	hi := min(va&^(aroundPages*pageSize-1)+aroundPages*pageSize, a.end)
 	var frames [aroundPages]frame.Frame
 	n := a.cache.lookupRange(a.index(lo), frames[:(hi-lo)/pageSize])
-	bits := a.bits(a.flags&shared != 0 && a.cache.backing == nil) | cpu.PTEAccessed | pteCache
+	write := a.flags&shared != 0 && a.cache.backing == nil && (acc != AccessWrite || isSharedMemory(a.file))
+	bits := a.bits(write) | cpu.PTEAccessed | pteCache
 	done := int64(0)
 	for i, f := range frames[:n] {
 		if f == 0 {

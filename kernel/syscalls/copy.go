@@ -95,6 +95,9 @@ func copyFile(t *task.Thread, in *vfs.File, from int64, out *vfs.File, to, n int
 		}
 	}
 	cache := in.Cache()
+	if cache != nil && n > 0 {
+		in.Accessed()
+	}
 	if s, err := socket.Of(out); err == nil && cache != nil && s.Common().Stream() {
 		if to, ok := s.(socket.SourceSender); ok {
 			pos := start(in, from)

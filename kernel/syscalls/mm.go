@@ -62,9 +62,13 @@ func sysMmap(t *task.Thread, a *Args) (uint64, error) {
 			return 0, err
 		}
 		m.File = f
-	} else {
-		m.Offset = 0 // ignored, as on Linux
+		addr, err := t.MM.Mmap(m)
+		if err == nil {
+			f.Accessed()
+		}
+		return addr, err
 	}
+	m.Offset = 0 // ignored, as on Linux
 	return t.MM.Mmap(m)
 }
 

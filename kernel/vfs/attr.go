@@ -77,7 +77,11 @@ func (x *FSContext) Readlink(c Caller, dir *File, path string) (string, error) {
 		}
 		return "", unix.EINVAL
 	}
-	return p.Dentry.inode.Readlink(c)
+	target, err := p.Dentry.inode.Readlink(c)
+	if err == nil {
+		noteAccess(p.Dentry.inode, p.Mount)
+	}
+	return target, err
 }
 
 // change resolves a path and applies f to what it finds, if its mount may be

@@ -371,17 +371,3 @@ func (f *File) DropPrivileges() {
 		f.inode.SetAttr(&a)
 	}
 }
-
-// UpdatesAtime reports whether a read is to be noted in the access time, and
-// whether only when the old one is no later than the last change or a day old
-// (relatime, mount(8)).
-func (f *File) UpdatesAtime() (update, relative bool) {
-	if f.flags.Load()&unix.O_NOATIME != 0 || f.path.Mount == nil {
-		return false, false
-	}
-	m := f.path.Mount.Flags()
-	if m&(unix.MS_NOATIME|unix.MS_RDONLY) != 0 {
-		return false, false
-	}
-	return true, m&unix.MS_STRICTATIME == 0
-}

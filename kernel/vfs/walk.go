@@ -196,5 +196,8 @@ func (w *walker) readlink(link Path) (target string, done bool, err error) {
 	if err == nil && target == "" {
 		err = unix.ENOENT
 	}
+	if err == nil {
+		noteAccess(n, link.Mount)
+	}
 	return target, false, err
 }

@@ -269,7 +269,7 @@ func (d *dirFile) ReadDir(f *vfs.File, pos int64, emit func(vfs.Dirent) bool) er
 		}
 		pos = lowerKey
 	}
-	d.n.touchAtime(f)
+	f.Accessed()
 	if d.n.lower == nil {
 		return nil
 	}

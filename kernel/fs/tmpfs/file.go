@@ -73,19 +73,15 @@ func (r *regFile) Mmap(*vfs.File) (*mm.Cache, error) { return r.inode().cache.Lo
 func (r *regFile) Read(f *vfs.File, dst *mm.Buf, off int64) (int64, error) {
 	n := r.inode()
 	k, err := n.cache.Load().Read(dst, off)
-	n.touchAtime(f)
+	f.Accessed()
 	if k > 0 {
 		err = nil
 	}
 	return k, err
 }
 
-// touchAtime notes a read as the mount wants it.
-func (n *Inode) touchAtime(f *vfs.File) {
-	update, relative := f.UpdatesAtime()
-	if !update {
-		return
-	}
+// NoteAccess implements vfs.AccessNoter.
+func (n *Inode) NoteAccess(relative bool) {
 	n.mu.Lock()
 	if t := &n.times; relative && t[modified].Before(t[accessed]) && t[statusChanged].Before(t[accessed]) {
 		if now := vfs.Now(); now.Sec-t[accessed].Sec >= 24*3600 {
@@ -94,6 +90,13 @@ func (n *Inode) touchAtime(f *vfs.File) {
 	} else {
 		t[accessed] = vfs.Now()
 	}
+	n.mu.Unlock()
+}
+
+// NoteModify implements vfs.ModifyNoter.
+func (n *Inode) NoteModify() {
+	n.mu.Lock()
+	n.touch(modified, statusChanged)
 	n.mu.Unlock()
 }
 
