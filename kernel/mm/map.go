@@ -171,8 +171,8 @@ func (as *AddressSpace) place(m *MapArgs, n uint64) (uint64, error) {
 		}
 		return m.Addr, nil
 	}
-	if m.Addr != 0 {
-		if addr := max(m.Addr&^pageMask, minAddr.Load()); addr <= cpu.UserTop-n && as.areas.free(addr, addr+n) {
+	if hint := m.Addr &^ pageMask; hint != 0 {
+		if addr := max(hint, minAddr.Load()); addr <= cpu.UserTop-n && as.areas.free(addr, addr+n) {
 			if m.Flags&unix.MAP_32BIT == 0 || addr+n <= 1<<31 {
 				return addr, nil
 			}
