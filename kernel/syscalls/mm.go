@@ -11,7 +11,7 @@ import (
 // mmRows are the calls that change or describe the address space.
 var mmRows = []Row{
 	{AMD64: 9, ARM64: 222, Name: "mmap", Fn: sysMmap, Format: "addr:ptr, length:size, prot:flags.prot, flags:flags.mmap, fd:fd, offset:hex, =ptr",
-		Level: Partial, Note: "MAP_HUGETLB fails as without reserved huge pages; MAP_SYNC is refused"},
+		Level: Partial, Note: "MAP_HUGETLB fails as without reserved huge pages; MAP_SYNC is refused; MAP_DROPPABLE memory is never dropped"},
 	{AMD64: 10, ARM64: 226, Name: "mprotect", Fn: sysMprotect, Format: "addr:ptr, length:size, prot:flags.prot"},
 	{AMD64: 11, ARM64: 215, Name: "munmap", Fn: sysMunmap, Format: "addr:ptr, length:size"},
 	{AMD64: 12, ARM64: 214, Name: "brk", Fn: sysBrk, Format: "addr:ptr, =ptr"},

@@ -72,10 +72,13 @@ func sysPidfdSendSignal(t *task.Thread, a *Args) (uint64, error) {
 		if err := t.MM.CopyIn(info[:], a[2]); err != nil {
 			return 0, err
 		}
+		if !info.TrimExpansion() {
+			return 0, unix.E2BIG
+		}
 		if info.Signo() != sig {
 			return 0, unix.EINVAL
 		}
-		if code := info.Code(); (code >= 0 || code == linux.SI_TKILL) && p != t.Proc {
+		if code := info.Code(); (code >= 0 || code == linux.SI_TKILL) && p.PID != t.TID {
 			return 0, unix.EPERM
 		}
 	}

@@ -178,10 +178,19 @@ static void takes(int s, siginfo_t *i, void *c)
 	got_tid = syscall(SYS_gettid);
 }
 
-static volatile int tid, stop;
+static volatile int tid, stop, pidfd_error;
 static void *thread(void *arg)
 {
 	(void)arg;
+	siginfo_t si;
+	memset(&si, 0, sizeof si);
+	si.si_signo = SIGUSR1;
+	si.si_code = SI_USER;
+	int fd = syscall(SYS_pidfd_open, getpid(), 0);
+	errno = 0;
+	syscall(SYS_pidfd_send_signal, fd, SIGUSR1, &si, 0);
+	pidfd_error = errno;
+	close(fd);
 	tid = syscall(SYS_gettid);
 	while (!stop)
 		sleep_ms(2);
@@ -223,6 +232,7 @@ static void queueing(void)
 	while (!tid)
 		sleep_ms(1);
 	int me = getpid();
+	EQ("pidfd_send_signal: a thread of one's own is not oneself", pidfd_error, EPERM);
 	EQ("rt_sigqueueinfo to a thread that is no leader", queues(tid, SI_QUEUE), 0);
 	awaits();
 	OK("goes to its process", got_sig == SIGUSR1 && got_code == SI_QUEUE && got_value == 77);
