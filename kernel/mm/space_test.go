@@ -444,6 +444,13 @@ func TestOutOfMemory(t *testing.T) {
 	if err := as.CopyOut(more+8<<20-pageSize, []byte{1}); err != unix.EFAULT || !as.OutOfMemory() || as.OutOfMemory() {
 		t.Errorf("copy: %v", err)
 	}
+	// mlock(2) reports it, and the caller is not killed for it later.
+	if err := as.Mlock(more, 8<<20, false); err != unix.EAGAIN || as.OutOfMemory() {
+		t.Errorf("mlock: %v", err)
+	}
+	if err := as.Mlock(more, 8<<20, true); err != nil {
+		t.Errorf("mlock on fault: %v", err)
+	}
 	if child, err := as.Fork(); err != unix.ENOMEM {
 		t.Errorf("fork: %v", err)
 		child.Release()
