@@ -238,8 +238,9 @@ func (as *AddressSpace) remove(lo, hi uint64) error {
 }
 
 // Mincore sets out[i] to 1 if page i of [addr, addr+n) is in memory (mincore(2)).
-// A hole is ENOMEM.
-func (as *AddressSpace) Mincore(addr, n uint64, out []byte) error {
+// Of a file for which reveals is false, all pages seem to be, so that nobody learns
+// what others have read. A hole is ENOMEM.
+func (as *AddressSpace) Mincore(addr, n uint64, out []byte, reveals func(Mappable) bool) error {
 	if addr&pageMask != 0 {
 		return unix.EINVAL
 	}
@@ -250,9 +251,10 @@ func (as *AddressSpace) Mincore(addr, n uint64, out []byte) error {
 	as.mu.RLock()
 	defer as.mu.RUnlock()
 	return as.eachPart(addr, addr+n, func(a *area, lo, hi uint64) error {
+		all := a.file != nil && !reveals(a.file)
 		for va := lo; va < hi; va += pageSize {
 			var in byte
-			if p := as.slot(va); p != nil && atomic.LoadUint64(p) != 0 || p == nil && as.hugeAt(va) != nil {
+			if p := as.slot(va); all || p != nil && atomic.LoadUint64(p) != 0 || p == nil && as.hugeAt(va) != nil {
 				in = 1
 			} else if a.cache != nil && a.cache.holds(a.index(va)) && a.cache.Resident(a.index(va)) {
 				in = 1

@@ -3,6 +3,7 @@ package syscalls
 import (
 	"golang.org/x/sys/unix"
 
+	"gosv/kernel/cpu"
 	"gosv/kernel/mm"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
@@ -171,9 +172,17 @@ func sysMincore(t *task.Thread, a *Args) (uint64, error) {
 	}
 	var vec [512]byte
 	pages := (n + 0xfff) >> 12
+	if pages > cpu.UserTop || a[2] > cpu.UserTop-pages {
+		return 0, unix.EFAULT
+	}
+	creds := t.Creds()
+	reveals := func(m mm.Mappable) bool {
+		f, ok := m.(*vfs.File)
+		return !ok || f.RevealsCache(creds)
+	}
 	for done := uint64(0); done < pages; {
 		k := min(pages-done, uint64(len(vec)))
-		if err := t.MM.Mincore(addr+done<<12, k<<12, vec[:k]); err != nil {
+		if err := t.MM.Mincore(addr+done<<12, k<<12, vec[:k], reveals); err != nil {
 			return 0, err
 		}
 		if err := t.MM.CopyOut(a[2]+done, vec[:k]); err != nil {

@@ -84,3 +84,9 @@ func (c *Creds) ownerOr(n Inode, capability uint) bool {
 // Access checks the wanted access, Mayxxx, to an object that is no part of the
 // tree: EACCES.
 func (c *Creds) Access(n Inode, want uint32) error { return c.access(n, want) }
+
+// RevealsCache reports whether c may learn which pages of the file are in memory: who
+// could write to it or owns it (mincore(2)).
+func (f *File) RevealsCache(c *Creds) bool {
+	return f.inode == nil || c.ownerOr(f.inode, unix.CAP_FOWNER) || c.access(f.inode, 2) == nil
+}

@@ -348,6 +348,24 @@ static void places(void)
 	FAILS("msync of both kinds", msync(p, PAGE, MS_SYNC | MS_ASYNC), EINVAL);
 	FAILS("msync unaligned", msync(p + 1, PAGE, MS_SYNC), EINVAL);
 	FAILS("msync with an unknown flag", msync(p, PAGE, 8), EINVAL);
+	unsigned char in[8] = {0};
+	FAILS("mincore to a bad address", mincore(p, PAGE, (void *)0xffff880000000000), EFAULT);
+	FAILS("mincore to where nothing is", mincore(p, PAGE, (void *)8), EFAULT);
+	EQ("mincore of nothing", mincore(p, 0, in), 0);
+	FAILS("mincore of the kernel", mincore((void *)0xffff880000000000, PAGE, in), ENOMEM);
+	file = memfd(0);
+	fchmod(file, 0644);
+	q = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, file, 0);
+	EQ("mincore of a file with holes", mincore(q, 2 * PAGE, in) | in[0] | in[1], 0);
+	fflush(stdout);
+	if (fork() == 0) {
+		setresuid(65534, 65534, 65534);
+		_exit(mincore(q, 2 * PAGE, in) == 0 && in[0] & in[1] & 1 ? 0 : 1);
+	}
+	int status;
+	wait(&status);
+	EQ("a file that one could not write to tells nothing", status, 0);
+	close(file);
 	EQ("msync with no flag", msync(p, PAGE, 0), 0);
 }
 
