@@ -31,16 +31,30 @@ func (t *Thread) pageFault() {
 		t.CheckMemory()
 		return
 	}
-	if addr&^pageMask == VsyscallPage && r.Err&(cpu.FaultWrite|cpu.FaultFetch) == cpu.FaultFetch {
+	if addr >= cpu.UserTop {
+		t.kernelFault(addr, r.Err)
+		return
+	}
+	t.faultSignal(fault.Signal, fault.Code, addr, r.Err&^cpu.FaultReserved|cpu.FaultUser)
+}
+
+// kernelFault answers an access to an address of the kernel: a call of the vsyscall page,
+// or SIGSEGV. What the kernel has mapped is no business of a program: all of it looks
+// mapped.
+func (t *Thread) kernelFault(addr, err uint64) {
+	if addr&^pageMask == VsyscallPage && err&(cpu.FaultWrite|cpu.FaultFetch) == cpu.FaultFetch {
 		t.vsyscall(addr)
 		return
 	}
-	err := r.Err&^cpu.FaultReserved | cpu.FaultUser
-	if addr >= cpu.UserTop {
-		err |= cpu.FaultPresent // what the kernel has mapped is no business of a program
-	}
+	t.faultSignal(int(unix.SIGSEGV), segvMapErr, addr, err&^cpu.FaultReserved|cpu.FaultUser|cpu.FaultPresent)
+}
+
+const segvMapErr = 1 // SEGV_MAPERR
+
+// faultSignal is the signal for a page fault with the error code err.
+func (t *Thread) faultSignal(sig int, code int32, addr, err uint64) {
 	t.sig.trap = trapState{No: cpu.VecPageFault, Err: err, CR2: addr}
-	info := linux.NewSigInfo(fault.Signal, fault.Code)
+	info := linux.NewSigInfo(sig, code)
 	info.SetAddr(addr)
 	t.force(&info)
 }
@@ -62,6 +76,9 @@ func (t *Thread) outOfMemory() {
 	t.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) //nolint:errcheck // SIGKILL needs no room in a queue
 }
 
+// kernelHalf is the first canonical address above those of ring 3.
+const kernelHalf = 0xffff800000000000
+
 // exception turns an exception of ring 3 into a signal, with the codes of Linux
 // (arch/x86/kernel/traps.c).
 func (t *Thread) exception() {
@@ -81,6 +98,10 @@ func (t *Thread) exception() {
 	case cpu.VecInvalidOp:
 		sig, code, addr = unix.SIGILL, linux.ILL_ILLOPN, r.IP
 	case cpu.VecGP:
+		if r.IP >= kernelHalf { // Enter has not even tried: a tracer or sigreturn(2) has put it there
+			t.kernelFault(r.IP, cpu.FaultFetch)
+			return
+		}
 		if r.Err == 0 && t.umip() {
 			return
 		}

@@ -127,9 +127,6 @@ func (t *Thread) pushFrame(sig int, act *linux.SigAction, info *linux.SigInfo) b
 	r.SP = frame
 	r.Flags &^= cpu.FlagDF | cpu.FlagTF | 1<<16 // RF
 	t.Ctx.ResetFP()
-	if r.IP >= cpu.UserTop {
-		r.IP = cpu.UserTop // a fetch there faults, a return to more may not even be possible
-	}
 	return true
 }
 
@@ -218,9 +215,6 @@ func (t *Thread) SigReturn() uint64 {
 	}
 	flags := le.Uint64(f[ucRegs+8*17:])
 	r.Flags = r.Flags&^cpu.FlagsUser | flags&cpu.FlagsUser
-	if r.IP > cpu.UserTop {
-		r.IP = cpu.UserTop
-	}
 	if !t.restoreFP(f, b.fp) {
 		t.Ctx.ResetFP()
 		t.forceKernel(int(unix.SIGSEGV))

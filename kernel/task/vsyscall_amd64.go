@@ -3,7 +3,6 @@ package task
 import (
 	"golang.org/x/sys/unix"
 
-	"gosv/abi/linux"
 	"gosv/kernel/cpu"
 )
 
@@ -72,8 +71,5 @@ func (t *Thread) vsyscall(addr uint64) {
 
 // badWrite is SIGSEGV for a write at addr that the kernel did for an instruction.
 func (t *Thread) badWrite(addr uint64) {
-	t.sig.trap = trapState{No: cpu.VecPageFault, Err: cpu.FaultUser | cpu.FaultWrite, CR2: addr}
-	info := linux.NewSigInfo(int(unix.SIGSEGV), 1) // SEGV_MAPERR
-	info.SetAddr(addr)
-	t.force(&info)
+	t.faultSignal(int(unix.SIGSEGV), segvMapErr, addr, cpu.FaultUser|cpu.FaultWrite)
 }

@@ -36,6 +36,38 @@ static void on_fault(int s, siginfo_t *i, void *c)
 	} \
 	info.si_code; })
 
+static unsigned long target;
+static void redirects(int s, siginfo_t *i, void *c)
+{
+	(void)s;
+	(void)i;
+	((ucontext_t *)c)->uc_mcontext.gregs[REG_RIP] = target;
+}
+
+// returns makes sigreturn go to an address, as a function would be called there.
+static long returns(unsigned long address)
+{
+	long rax;
+	target = address;
+	__asm__ volatile("xor %%edi, %%edi; lea -128(%%rsp), %%rsp; lea 1f(%%rip), %%rax; push %%rax; ud2; 1: lea 128(%%rsp), %%rsp"
+		: "=&a"(rax) :: "rdi", "rsi", "rcx", "r11", "memory");
+	return rax;
+}
+
+static void jumps(void)
+{
+	struct sigaction sa = {.sa_sigaction = redirects, .sa_flags = SA_SIGINFO};
+	sigaction(SIGILL, &sa, NULL);
+	long t = returns(PAGE_ + 1024);
+	OK("sigreturn to the page", t > 1000000000 && time(NULL) - t < 100);
+	EQ("sigreturn into the kernel", CODE(returns(0xffffffff81000000)), SEGV_MAPERR);
+	OK("is a fetch that failed", trapno == 14 && err == 0x15 && cr2 == (long)0xffffffff81000000);
+	EQ("sigreturn to no address", CODE(returns(0x800000000000)), SI_KERNEL);
+	OK("is a general protection fault", trapno == 13 && err == 0);
+	EQ("sigreturn to the guard page", CODE(returns(0x7ffffffff000)), SEGV_MAPERR);
+	OK("is a fetch as well", trapno == 14 && err == 0x15 && cr2 == 0x7ffffffff000);
+}
+
 static void calls(void)
 {
 	long (*gettimeofday_)(struct timeval *, struct timezone *) = (void *)PAGE_;
@@ -181,6 +213,7 @@ int main(void)
 	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
 	sigaction(SIGSEGV, &sa, NULL);
 	calls();
+	jumps();
 	EQ("a filter answers", filtered(SECCOMP_RET_ERRNO | 13), 13 << 8);
 	EQ("a filter kills", filtered(SECCOMP_RET_KILL_PROCESS) & 0x7f, SIGSYS);
 	EQ("a filter allows", filtered(SECCOMP_RET_ALLOW), 0);
