@@ -57,6 +57,11 @@ func TSCToNanos(t uint64) int64 {
 //go:nosplit
 func Walltime() int64 { return wallBase + Nanotime() }
 
+// WallOffset is how much CLOCK_REALTIME is more than CLOCK_MONOTONIC, in ns.
+//
+//go:nosplit
+func WallOffset() int64 { return atomic.LoadInt64(&wallBase) }
+
 // SetWalltime sets CLOCK_REALTIME.
 //
 //go:nosplit

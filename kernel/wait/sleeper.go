@@ -108,8 +108,8 @@ func (s *Sleeper) post(bit uint32) {
 }
 
 // Sleep blocks until Wake, until Interrupt, or until the deadline, a time on
-// cpu.Nanotime's clock; 0 is no deadline. A Wake that came since the last Sleep
-// or Clear ends it at once.
+// cpu.Nanotime's clock or what Realtime returned; 0 is no deadline. A Wake that
+// came since the last Sleep or Clear ends it at once.
 func (s *Sleeper) Sleep(deadline int64) Result { return s.sleep(deadline, true) }
 
 // SleepUninterruptible is Sleep for short waits that must complete.
@@ -128,7 +128,11 @@ func (s *Sleeper) sleep(deadline int64, interruptible bool) Result {
 	}
 	if deadline != 0 && s.state.Load()&stop == 0 {
 		s.state.And(^uint32(expired))
-		s.timer.start(deadline, s)
+		if deadline > 0 {
+			s.timer.start(monotonic, deadline, s)
+		} else {
+			s.timer.start(realtime, -deadline, s)
+		}
 	}
 	ran := false
 	for {

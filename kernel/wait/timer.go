@@ -7,13 +7,23 @@ import (
 	"gosv/kernel/goport"
 )
 
-// A Timer calls a function at a time on cpu.Nanotime's clock, to the precision
-// of the hardware timer. Its zero value is ready for Start.
+// A Timer calls a function at a time on the monotonic clock (cpu.Nanotime) or on
+// CLOCK_REALTIME (cpu.Walltime), to the precision of the hardware timer. Its zero
+// value is ready for Start.
 type Timer struct {
 	f     firer
-	at    int64
-	index int // in timers.heap, plus one; 0 when not pending
+	at    int64 // on the clock of base
+	base  uint8
+	index int // in the heap of base, plus one; 0 when not pending
 }
+
+// The clocks that a Timer can be on. The wall clock has a heap of its own, so that
+// a step of that clock changes only when its first timer is due.
+const (
+	monotonic = iota
+	realtime
+	numBases
+)
 
 type firer interface{ fire() }
 
@@ -22,10 +32,10 @@ type Func func()
 
 func (f Func) fire() { f() }
 
-// timers is one heap for all CPUs; the hardware is set for its first entry.
+// timers are the pending timers of all CPUs; the hardware is set for the first one.
 var timers struct {
 	mu    sync.Mutex
-	heap  []*Timer
+	heaps [numBases]timerHeap
 	armed int64
 
 	once sync.Once
@@ -33,18 +43,26 @@ var timers struct {
 
 // Start makes the timer call f at the time at; a pending timer is moved. f runs
 // on the timer goroutine and must not block.
-func (t *Timer) Start(at int64, f Func) { t.start(at, f) }
+func (t *Timer) Start(at int64, f Func) { t.start(monotonic, at, f) }
 
-func (t *Timer) start(at int64, f firer) {
+// StartRealtime is Start for a time on CLOCK_REALTIME. A step of the clock moves
+// the call.
+func (t *Timer) StartRealtime(at int64, f Func) { t.start(realtime, at, f) }
+
+func (t *Timer) start(base uint8, at int64, f firer) {
 	timers.once.Do(func() { go serveTimers(goport.TimerInterrupt()) })
 	timers.mu.Lock()
-	t.f, t.at = f, max(at, 1)
-	if t.index == 0 {
-		timers.heap = append(timers.heap, t)
-		t.index = len(timers.heap)
+	if t.index != 0 && t.base != base {
+		timers.heaps[t.base].remove(t.index - 1)
 	}
-	siftUp(t.index - 1)
-	siftDown(t.index - 1)
+	t.f, t.at, t.base = f, max(at, 1), base
+	h := &timers.heaps[base]
+	if t.index == 0 {
+		*h = append(*h, t)
+		t.index = len(*h)
+	}
+	h.siftUp(t.index - 1)
+	h.siftDown(t.index - 1)
 	arm()
 	timers.mu.Unlock()
 }
@@ -57,7 +75,7 @@ func (t *Timer) Stop() bool {
 	if t.index == 0 {
 		return false
 	}
-	remove(t.index - 1)
+	timers.heaps[t.base].remove(t.index - 1)
 	return true
 }
 
@@ -77,10 +95,9 @@ func serveTimers(irq *goport.Interrupt) {
 	for {
 		timers.mu.Lock()
 		timers.armed = 0
-		for len(timers.heap) > 0 && timers.heap[0].at <= cpu.Nanotime() {
-			t := timers.heap[0]
+		for t := due(); t != nil; t = due() {
 			f := t.f
-			remove(0)
+			timers.heaps[t.base].remove(0)
 			timers.mu.Unlock()
 			f.fire()
 			timers.mu.Lock()
@@ -91,20 +108,41 @@ func serveTimers(irq *goport.Interrupt) {
 	}
 }
 
+// due returns a timer whose time has come, nil if there is none. timers.mu is held.
+func due() *Timer {
+	if h := timers.heaps[monotonic]; len(h) > 0 && h[0].at <= cpu.Nanotime() {
+		return h[0]
+	}
+	if h := timers.heaps[realtime]; len(h) > 0 && h[0].at <= cpu.Walltime() {
+		return h[0]
+	}
+	return nil
+}
+
 // arm sets the hardware for the first timer. It leaves an earlier setting
 // alone: one interrupt too many costs less than a reprogramming per Stop.
+// timers.mu is held.
 func arm() {
-	if len(timers.heap) == 0 {
-		return
+	at := int64(0)
+	if h := timers.heaps[monotonic]; len(h) > 0 {
+		at = h[0].at
 	}
-	if at := timers.heap[0].at; timers.armed == 0 || at < timers.armed {
+	if h := timers.heaps[realtime]; len(h) > 0 {
+		if m := max(h[0].at-cpu.WallOffset(), 1); at == 0 || m < at {
+			at = m
+		}
+	}
+	if at != 0 && (timers.armed == 0 || at < timers.armed) {
 		timers.armed = at
 		goport.SetTimer(at)
 	}
 }
 
-func remove(i int) {
-	h := timers.heap
+// A timerHeap has the timer that is due first at index 0.
+type timerHeap []*Timer
+
+func (hp *timerHeap) remove(i int) {
+	h := *hp
 	last := len(h) - 1
 	h[i].index = 0
 	if i != last {
@@ -112,27 +150,26 @@ func remove(i int) {
 		h[i].index = i + 1
 	}
 	h[last] = nil
-	timers.heap = h[:last]
+	h = h[:last]
+	*hp = h
 	if i != last {
-		siftUp(i)
-		siftDown(i)
+		h.siftUp(i)
+		h.siftDown(i)
 	}
 }
 
-func siftUp(i int) {
-	h := timers.heap
+func (h timerHeap) siftUp(i int) {
 	for i > 0 {
 		p := (i - 1) / 2
 		if h[p].at <= h[i].at {
 			return
 		}
-		swap(i, p)
+		h.swap(i, p)
 		i = p
 	}
 }
 
-func siftDown(i int) {
-	h := timers.heap
+func (h timerHeap) siftDown(i int) {
 	for {
 		c := 2*i + 1
 		if c >= len(h) {
@@ -144,13 +181,12 @@ func siftDown(i int) {
 		if h[i].at <= h[c].at {
 			return
 		}
-		swap(i, c)
+		h.swap(i, c)
 		i = c
 	}
 }
 
-func swap(i, j int) {
-	h := timers.heap
+func (h timerHeap) swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i+1, j+1
 }

@@ -138,6 +138,30 @@ func TestTimers(t *testing.T) {
 	}
 }
 
+// Timers of both clocks fire in the order of their times, and one can change the
+// clock.
+func TestRealtime(t *testing.T) {
+	fired := make(chan int, 3)
+	var a, b, c Timer
+	c.StartRealtime(cpu.Walltime()+1e9, func() { fired <- 4 })
+	a.Start(cpu.Nanotime()+4e6, func() { fired <- 2 })
+	b.StartRealtime(cpu.Walltime()+2e6, func() { fired <- 1 })
+	c.Start(cpu.Nanotime()+6e6, func() { fired <- 3 })
+	for want := 1; want <= 3; want++ {
+		if got := <-fired; got != want {
+			t.Errorf("timer %d fired, want %d", got, want)
+		}
+	}
+	var s Sleeper
+	end := cpu.Walltime() + 2e6
+	if r := s.Sleep(Realtime(end)); r != TimedOut || cpu.Walltime() < end || !Passed(Realtime(end)) {
+		t.Errorf("got %v", r)
+	}
+	if Passed(Realtime(cpu.Walltime()+1e9)) || Passed(cpu.Nanotime()+1e9) {
+		t.Error("passed too early")
+	}
+}
+
 func BenchmarkPingPong(b *testing.B) {
 	var x, y Sleeper
 	go func() {
