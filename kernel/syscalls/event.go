@@ -25,8 +25,7 @@ var eventRows = []Row{
 	{AMD64: 284, ARM64: NoNumber, Name: "eventfd", Fn: sysEventfd, Format: "initval:uint, =fd"},
 	{AMD64: 290, ARM64: 19, Name: "eventfd2", Fn: sysEventfd2, Format: "initval:uint, flags:hex, =fd"},
 	{AMD64: 283, ARM64: 85, Name: "timerfd_create", Fn: sysTimerfdCreate, Format: "clockid:clockid, flags:hex, =fd"},
-	{AMD64: 286, ARM64: 86, Name: "timerfd_settime", Fn: sysTimerfdSettime, Format: "fd:fd, flags:hex, new:itimerspec, old:itimerspec.out",
-		Level: Partial, Note: "TFD_TIMER_CANCEL_ON_SET is accepted, but a change of the clock is not told; absolute times of CLOCK_REALTIME keep the setting of the clock that they were made with"},
+	{AMD64: 286, ARM64: 86, Name: "timerfd_settime", Fn: sysTimerfdSettime, Format: "fd:fd, flags:hex, new:itimerspec, old:itimerspec.out"},
 	{AMD64: 287, ARM64: 87, Name: "timerfd_gettime", Fn: sysTimerfdGettime, Format: "fd:fd, value:itimerspec.out"},
 	{AMD64: 319, ARM64: 279, Name: "memfd_create", Fn: sysMemfdCreate, Format: "name:str, flags:hex, =fd",
 		Level: Partial, Note: "no MFD_HUGETLB (EINVAL)"},
@@ -219,9 +218,9 @@ func sysTimerfdSettime(t *task.Thread, a *Args) (uint64, error) {
 		return 0, err
 	}
 	defer f.Release()
-	old := tm.Set(flags, timerfd.Setting{Value: value, Interval: interval})
-	if a[3] == 0 {
-		return 0, nil
+	old, err := tm.Set(flags, timerfd.Setting{Value: value, Interval: interval})
+	if err != nil || a[3] == 0 {
+		return 0, err
 	}
 	return 0, copyOutSetting(t, a[3], old)
 }

@@ -26,10 +26,14 @@ type Timer struct {
 
 	mu       sync.Mutex
 	timer    wait.Timer
-	next     int64 // cpu.Nanotime of the next expiration that was not counted, 0: disarmed
+	next     int64 // the next expiration that was not counted, 0: disarmed
+	wall     bool  // next is a time of CLOCK_REALTIME, not of the monotonic clock
 	interval int64 // ns, 0: once
 	ticks    uint64
-	flags    uint32 // of the last Set
+	flags    uint32      // of the last Set
+	cancel   bool        // TFD_TIMER_CANCEL_ON_SET has an effect
+	steps    uint64      // wait.ClockSteps when that was last looked at
+	stepped  wait.Waiter // in wait.ClockSet while cancel is set
 }
 
 // Setting is struct itimerspec in nanoseconds.
@@ -39,6 +43,7 @@ type Setting struct{ Value, Interval int64 }
 func New(clock int) *Timer {
 	t := &Timer{clock: clock}
 	t.fire = func() { t.queue.Notify(wait.In) }
+	t.stepped = wait.Waiter{Mask: wait.In, Notify: t.queue.Notify}
 	return t
 }
 
@@ -53,40 +58,75 @@ func ValidClock(clock int) bool {
 }
 
 // Set arms the timer, or disarms it with a Value of 0, and returns what it was
-// set to. flags are those of timerfd_settime(2).
-func (t *Timer) Set(flags uint32, s Setting) Setting {
+// set to. flags are those of timerfd_settime(2). ECANCELED, with the timer set, if
+// the clock was set while the setting before asked to be told of that.
+func (t *Timer) Set(flags uint32, s Setting) (old Setting, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := cpu.Nanotime()
-	old := t.get(now)
+	old = t.get()
 	t.flags, t.ticks, t.interval, t.next = flags, 0, s.Interval, 0
 	t.timer.Stop()
+	absolute := flags&unix.TFD_TIMER_ABSTIME != 0
+	t.wall = absolute && (t.clock == unix.CLOCK_REALTIME || t.clock == unix.CLOCK_REALTIME_ALARM)
+	cancel := t.wall && flags&unix.TFD_TIMER_CANCEL_ON_SET != 0
+	switch {
+	case cancel && !t.cancel:
+		t.steps = wait.ClockSteps()
+		wait.ClockSet.Add(&t.stepped)
+	case !cancel && t.cancel:
+		wait.ClockSet.Remove(&t.stepped)
+	}
+	t.cancel = cancel
 	if s.Value != 0 {
-		at := s.Value
-		switch {
-		case flags&unix.TFD_TIMER_ABSTIME == 0:
-			at = add(now, at)
-		case t.clock == unix.CLOCK_REALTIME || t.clock == unix.CLOCK_REALTIME_ALARM:
-			// The wall clock and the monotonic one run at the same rate.
-			at = add(at, now-cpu.Walltime())
+		t.next = s.Value
+		if !absolute {
+			t.next = add(t.now(), s.Value)
 		}
-		if at == 0 {
-			at = 1 // 0 is disarmed; before the boot is negative
+		t.start()
+		if t.canceled() {
+			err = unix.ECANCELED
 		}
-		t.next = at
+	}
+	return old, err
+}
+
+// now is the time on the clock of t.next.
+func (t *Timer) now() int64 {
+	if t.wall {
+		return cpu.Walltime()
+	}
+	return cpu.Nanotime()
+}
+
+// start starts the timer for t.next.
+func (t *Timer) start() {
+	if t.wall {
+		t.timer.StartRealtime(t.next, t.fire)
+	} else {
 		t.timer.Start(t.next, t.fire)
 	}
-	return old
+}
+
+// canceled reports, once for each time, whether the clock was set since the timer
+// asked to be told of that.
+func (t *Timer) canceled() bool {
+	if !t.cancel {
+		return false
+	}
+	old := t.steps
+	t.steps = wait.ClockSteps()
+	return t.steps != old
 }
 
 // Get returns the time that is left, and the interval.
 func (t *Timer) Get() Setting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.get(cpu.Nanotime())
+	return t.get()
 }
 
-func (t *Timer) get(now int64) Setting {
+func (t *Timer) get() Setting {
+	now := t.now()
 	if t.count(now) {
 		t.queue.Notify(wait.In) // the timer itself was just moved away
 	}
@@ -115,17 +155,23 @@ func (t *Timer) count(now int64) bool {
 	} else {
 		t.next += t.interval * n
 	}
-	t.timer.Start(t.next, t.fire)
+	t.start()
 	return true
 }
 
-// Read gives the number of expirations since the last Read.
+// Read gives the number of expirations since the last Read. ECANCELED if the clock
+// was set and the timer asked to be told of that.
 func (t *Timer) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 	if dst.Len() < 8 {
 		return 0, unix.EINVAL
 	}
 	t.mu.Lock()
-	t.count(cpu.Nanotime())
+	if t.canceled() {
+		t.ticks = 0
+		t.mu.Unlock()
+		return 0, unix.ECANCELED
+	}
+	t.count(t.now())
 	n := t.ticks
 	t.ticks = 0
 	t.mu.Unlock()
@@ -144,7 +190,7 @@ func (t *Timer) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 func (t *Timer) Readiness() wait.Events {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ticks > 0 || t.next != 0 && cpu.Nanotime() >= t.next {
+	if t.ticks > 0 || t.next != 0 && t.now() >= t.next || t.cancel && t.steps != wait.ClockSteps() {
 		return wait.In
 	}
 	return 0
@@ -157,6 +203,10 @@ func (t *Timer) Queue() *wait.Queue { return &t.queue }
 func (t *Timer) Release() {
 	t.mu.Lock()
 	t.timer.Stop()
+	if t.cancel {
+		wait.ClockSet.Remove(&t.stepped)
+		t.cancel = false
+	}
 	t.next = 0
 	t.mu.Unlock()
 }

@@ -63,7 +63,7 @@ func TestPeriodic(t *testing.T) {
 	if tm.Get(); tm.Readiness() != wait.In {
 		t.Error("looking at the timer lost an expiration")
 	}
-	old := tm.Set(0, Setting{})
+	old, _ := tm.Set(0, Setting{})
 	if old.Interval != 2e6 || old.Value <= 0 || old.Value > 2e6 {
 		t.Errorf("old setting %v", old)
 	}
