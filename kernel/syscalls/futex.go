@@ -3,8 +3,8 @@ package syscalls
 import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
-	"gosv/kernel/cpu"
 	"gosv/kernel/task"
+	"gosv/kernel/wait"
 )
 
 // futexRows are the calls of futex(7).
@@ -79,7 +79,7 @@ func futexWait(t *task.Thread, addr uint64, private bool, val, bitset uint32, de
 	return 0, err
 }
 
-// futexDeadline reads a timeout and puts it on the monotonic clock; 0 is none.
+// futexDeadline reads a timeout and makes what wait.Sleeper.Sleep takes of it; 0 is none.
 func futexDeadline(t *task.Thread, addr uint64, relative, realtime bool) (int64, error) {
 	if addr == 0 {
 		return 0, nil
@@ -92,7 +92,7 @@ func futexDeadline(t *task.Thread, addr uint64, relative, realtime bool) (int64,
 	case relative:
 		return after(ns), nil
 	case realtime:
-		return max(ns-task.Walltime()+cpu.Nanotime(), 1), nil
+		return wait.Realtime(ns), nil
 	}
 	return max(ns, 1), nil
 }

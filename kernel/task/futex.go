@@ -121,7 +121,7 @@ func (w *futexWaiter) cancel() bool {
 }
 
 // FutexWait is FUTEX_WAIT_BITSET: it sleeps while the word at addr is val.
-// deadline is on the monotonic clock, 0 for none. EAGAIN, ETIMEDOUT,
+// deadline is what wait.Sleeper.Sleep takes. EAGAIN, ETIMEDOUT,
 // ERESTARTSYS, EFAULT.
 func (t *Thread) FutexWait(addr uint64, private bool, val, bitset uint32, deadline int64) error {
 	if bitset == 0 {

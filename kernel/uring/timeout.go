@@ -62,26 +62,25 @@ func prepTimeout(q *Request, link bool) error {
 	return nil
 }
 
-// at is when the time is up, on cpu.Nanotime's clock.
-func (o *timeout) at() int64 {
+// start starts the timer, which calls up. Only an absolute time of CLOCK_REALTIME
+// follows the steps of that clock.
+func (o *timeout) start(up wait.Func) {
 	at := o.ns
 	switch {
 	case o.flags&linux.IORING_TIMEOUT_ABS == 0:
 		now := cpu.Nanotime()
-		if at > 1<<63-1-now {
-			return 1<<63 - 1
-		}
-		at += now
+		o.timer.Start(now+min(at, 1<<63-1-now), up)
 	case o.flags&linux.IORING_TIMEOUT_REALTIME != 0:
-		at -= cpu.Walltime() - cpu.Nanotime()
+		o.timer.StartRealtime(at, up)
+	default:
+		o.timer.Start(at, up)
 	}
-	return max(at, 1)
 }
 
 // set starts the timer of q.
 func (r *Ring) setTimer(q *Request) {
 	r.park(q)
-	q.timer.timer.Start(q.timer.at(), func() { r.wake(q, wokenTimer) })
+	q.timer.start(func() { r.wake(q, wokenTimer) })
 }
 
 func startTimeout(r *Ring, q *Request) {

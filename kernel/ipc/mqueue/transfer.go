@@ -9,7 +9,7 @@ import (
 )
 
 // block waits until try succeeds: EAGAIN for who does not want to wait,
-// ETIMEDOUT, ERESTARTSYS. deadline is on cpu.Nanotime's clock, 0 for none.
+// ETIMEDOUT, ERESTARTSYS. deadline is what wait.Sleeper.Sleep takes.
 func (q *Queue) block(s *wait.Sleeper, nonblock bool, deadline int64, read bool, try func() bool) error {
 	if try() {
 		return nil
