@@ -23,6 +23,8 @@ type vvar struct {
 	mul    uint64
 	shift  uint64
 	wall   int64  // CLOCK_REALTIME is that much more
+	tai    int64  // CLOCK_TAI is that much more than CLOCK_REALTIME
+	zone   uint64 // struct timezone of settimeofday(2)
 	getcpu uint32 // 1: RDTSCP has the number of the CPU
 }
 
@@ -31,7 +33,9 @@ var vdso struct {
 	cache *mm.Cache
 	data  *vvar
 	err   error
-	mu    sync.Mutex // one writer of data
+	mu    sync.Mutex // one writer of data, tai and zone
+	tai   int64
+	zone  uint64
 }
 
 // vdsoObject is what programs map.
@@ -63,15 +67,45 @@ func initVDSO() {
 
 // UpdateVDSOClock takes over the clock's parameters, after the wall clock was set.
 func UpdateVDSOClock() {
+	vdso.mu.Lock()
+	defer vdso.mu.Unlock()
+	publishClock()
+}
+
+// SetTAIOffset says how much CLOCK_TAI is ahead of CLOCK_REALTIME.
+func SetTAIOffset(seconds int32) {
+	vdso.mu.Lock()
+	defer vdso.mu.Unlock()
+	vdso.tai = int64(seconds) * 1e9
+	publishClock()
+}
+
+// SetTimezone keeps the struct timezone that settimeofday(2) sets, for
+// gettimeofday(2): minutes west of Greenwich, and the kind of DST.
+func SetTimezone(zone uint64) {
+	vdso.mu.Lock()
+	defer vdso.mu.Unlock()
+	vdso.zone = zone
+	publishClock()
+}
+
+// Timezone is what SetTimezone keeps.
+func Timezone() uint64 {
+	vdso.mu.Lock()
+	defer vdso.mu.Unlock()
+	return vdso.zone
+}
+
+// publishClock writes the data page. vdso.mu is held.
+func publishClock() {
 	d := vdso.data
 	if d == nil {
 		return
 	}
-	vdso.mu.Lock()
-	defer vdso.mu.Unlock()
 	mul, shift, base, wall := cpu.TSCParams()
 	atomic.AddUint32(&d.seq, 1)
 	d.base, d.mul, d.shift, d.wall = base, mul, uint64(shift), wall
+	d.tai, d.zone = vdso.tai, vdso.zone
 	d.mode = 0
 	if mul != 0 && shift < 64 {
 		d.mode = 1

@@ -13,7 +13,9 @@
 #define VVAR_MUL    16
 #define VVAR_SHIFT  24
 #define VVAR_WALL   32
-#define VVAR_GETCPU 40
+#define VVAR_TAI    40
+#define VVAR_ZONE   48
+#define VVAR_GETCPU 56
 
 // DATA_PAGE puts the address of the vvar page into R8: LEAQ 0(IP), R8 finds the
 // page of the code, which is the one above.
@@ -63,6 +65,9 @@ TEXT ·vdsoClockGettime(SB), NOSPLIT|NOFRAME, $0-0
 	BTL DI, DX
 	JCC mono
 	ADDQ VVAR_WALL(R8), AX
+	CMPL DI, $11
+	JNE mono
+	ADDQ VVAR_TAI(R8), AX
 mono:
 	CMPL VVAR_SEQ(R8), R9
 	JNE again
@@ -100,7 +105,8 @@ TEXT ·vdsoGettimeofday(SB), NOSPLIT|NOFRAME, $0-0
 zone:
 	TESTQ SI, SI
 	JEQ done
-	MOVQ $0, 0(SI)
+	MOVQ VVAR_ZONE(R8), AX
+	MOVQ AX, 0(SI)
 done:
 	XORL AX, AX
 	RET
@@ -138,8 +144,14 @@ TEXT ·vdsoClockGetres(SB), NOSPLIT|NOFRAME, $0-0
 	JCC kernel
 	TESTQ SI, SI
 	JEQ done
+	MOVL $1, AX
+	MOVL $0x60, DX // the coarse ones
+	BTL DI, DX
+	JCC fine
+	MOVL $4000000, AX
+fine:
 	MOVQ $0, 0(SI)
-	MOVQ $1, 8(SI)
+	MOVQ AX, 8(SI)
 done:
 	XORL AX, AX
 	RET
