@@ -1,9 +1,12 @@
 package syscalls
 
 import (
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
+	"gosv/kernel/loader"
 	"gosv/kernel/task"
 	"gosv/kernel/wait"
 )
@@ -11,18 +14,16 @@ import (
 // timeRows are the calls that read clocks, sleep, and make timers that signal.
 var timeRows = []Row{
 	{AMD64: 228, ARM64: 113, Name: "clock_gettime", Fn: sysClockGettime, Format: "clockid:clockid, tp:timespec.out"},
-	{AMD64: 227, ARM64: 112, Name: "clock_settime", Fn: sysClockSettime, Format: "clockid:clockid, tp:timespec",
-		Level: Partial, Note: "sleeps and timers that wait for an absolute time of CLOCK_REALTIME keep the old setting"},
+	{AMD64: 227, ARM64: 112, Name: "clock_settime", Fn: sysClockSettime, Format: "clockid:clockid, tp:timespec"},
 	{AMD64: 229, ARM64: 114, Name: "clock_getres", Fn: sysClockGetres, Format: "clockid:clockid, res:timespec.out"},
 	{AMD64: 230, ARM64: 115, Name: "clock_nanosleep", Fn: sysClockNanosleep, Format: "clockid:clockid, flags:int, request:timespec, remain:ptr"},
 	{AMD64: 305, ARM64: 266, Name: "clock_adjtime", Fn: sysClockAdjtime, Format: "clockid:clockid, tx:ptr",
-		Level: Partial, Note: "CLOCK_REALTIME: reads, and ADJ_SETOFFSET; the clock's rate cannot be changed (EPERM)"},
+		Level: Partial, Note: "as adjtimex; other clocks than CLOCK_REALTIME are EOPNOTSUPP"},
 	{AMD64: 159, ARM64: 171, Name: "adjtimex", Fn: sysAdjtimex, Format: "tx:ptr",
-		Level: Partial, Note: "reads, and ADJ_SETOFFSET; the clock's rate cannot be changed (EPERM)"},
+		Level: Partial, Note: "ADJ_SETOFFSET and ADJ_TAI act; frequency, tick, offset and status are kept and shown, but the rate of the clock does not change"},
 	{AMD64: 35, ARM64: 101, Name: "nanosleep", Fn: sysNanosleep, Format: "request:timespec, remain:ptr"},
 	{AMD64: 96, ARM64: 169, Name: "gettimeofday", Fn: sysGettimeofday, Format: "tv:timeval.out, tz:ptr"},
-	{AMD64: 164, ARM64: 170, Name: "settimeofday", Fn: sysSettimeofday, Format: "tv:timeval, tz:ptr",
-		Level: Partial, Note: "time zones have no effect"},
+	{AMD64: 164, ARM64: 170, Name: "settimeofday", Fn: sysSettimeofday, Format: "tv:timeval, tz:ptr"},
 	{AMD64: 201, ARM64: NoNumber, Name: "time", Fn: sysTime, Format: "tloc:ptr"},
 	{AMD64: 100, ARM64: 153, Name: "times", Fn: sysTimes, Format: "buf:ptr"},
 	{AMD64: 98, ARM64: 165, Name: "getrusage", Fn: sysGetrusage, Format: "who:int, usage:ptr",
@@ -97,6 +98,9 @@ func sysClockGettime(t *task.Thread, a *Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.Alarm() {
+		return 0, unix.EINVAL
+	}
 	return 0, copyOutTimespec(t, a[1], c.Now())
 }
 
@@ -105,11 +109,18 @@ func sysClockSettime(t *task.Thread, a *Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	ns, err := copyInTimespec(t, a[1])
-	if err != nil {
+	if !c.Realtime() && !c.Dynamic() {
+		return 0, unix.EINVAL
+	}
+	var b [16]byte
+	if err := t.MM.CopyIn(b[:], a[1]); err != nil {
 		return 0, err
 	}
-	if !c.Realtime() {
+	if c.Dynamic() {
+		return 0, unix.EPERM // a clock of CPU time
+	}
+	ns, ok := getTimespec(b[:])
+	if !ok {
 		return 0, unix.EINVAL
 	}
 	return 0, setWalltime(t, ns)
@@ -119,18 +130,21 @@ func setWalltime(t *task.Thread, ns int64) error {
 	if !t.Creds().Has(unix.CAP_SYS_TIME) {
 		return unix.EPERM
 	}
-	task.SetWalltime(ns)
-	return nil
+	return task.SetWalltime(ns)
 }
 
 func sysClockGetres(t *task.Thread, a *Args) (uint64, error) {
-	if _, err := t.Clock(int32(a[0])); err != nil {
+	c, err := t.Clock(int32(a[0]))
+	if err != nil {
 		return 0, err
+	}
+	if c.Alarm() {
+		return 0, unix.EINVAL
 	}
 	if a[1] == 0 {
 		return 0, nil
 	}
-	return 0, copyOutTimespec(t, a[1], 1)
+	return 0, copyOutTimespec(t, a[1], c.Resolution())
 }
 
 func sysNanosleep(t *task.Thread, a *Args) (uint64, error) {
@@ -144,11 +158,8 @@ func sysNanosleep(t *task.Thread, a *Args) (uint64, error) {
 // sleepUntil sleeps to a time of the monotonic clock. A signal without a handler
 // lets it go on; with one, the rest is stored at remain.
 func sleepUntil(t *task.Thread, deadline int64, remain uint64) (uint64, error) {
-	t.Clear()
-	for t.Sleep(deadline) != interrupted {
-		if cpu.Nanotime() >= deadline {
-			return 0, nil
-		}
+	if !sleepTo(t, deadline) {
+		return 0, nil
 	}
 	left := deadline - cpu.Nanotime()
 	if left <= 0 {
@@ -162,15 +173,23 @@ func sleepUntil(t *task.Thread, deadline int64, remain uint64) (uint64, error) {
 	return 0, t.RestartWith(func(t *task.Thread) (uint64, error) { return sleepUntil(t, deadline, remain) })
 }
 
+// sleepTo sleeps to a deadline, and reports whether a signal came before.
+func sleepTo(t *task.Thread, deadline int64) bool {
+	t.Clear()
+	for t.Sleep(deadline) != interrupted {
+		if wait.Passed(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
 func sysClockNanosleep(t *task.Thread, a *Args) (uint64, error) {
 	c, err := t.Clock(int32(a[0]))
 	if err != nil {
 		return 0, err
 	}
 	if !c.Sleepable() {
-		if c.CPUTime() {
-			return 0, unix.EINVAL
-		}
 		return 0, unix.EOPNOTSUPP
 	}
 	ns, err := copyInTimespec(t, a[2])
@@ -178,27 +197,31 @@ func sysClockNanosleep(t *task.Thread, a *Args) (uint64, error) {
 		return 0, err
 	}
 	absolute := a[1]&unix.TIMER_ABSTIME != 0
-	if c.CPUTime() {
+	switch {
+	case c.OfThread(t):
+		return 0, unix.EINVAL // the thread's own time stands while it sleeps
+	case c.CPUTime():
+		remain := a[3]
 		if !absolute {
-			ns += c.Now()
+			ns = addTime(c.Now(), ns)
 		}
-		return sleepCPUTime(t, c, ns)
-	}
-	if !absolute {
+		return sleepCPUTime(t, c, ns, absolute, remain)
+	case c.TAI():
+		if !absolute {
+			ns = addTime(c.Now(), ns)
+		}
+		return sleepTAI(t, c, ns, absolute, a[3])
+	case !absolute:
 		return sleepUntil(t, after(ns), a[3])
 	}
-	deadline := c.Deadline(ns)
-	t.Clear()
-	for t.Sleep(deadline) != interrupted {
-		if cpu.Nanotime() >= deadline {
-			return 0, nil
-		}
+	if sleepTo(t, c.Deadline(ns)) {
+		return 0, linux.ERESTARTNOHAND
 	}
-	return 0, linux.ERESTARTNOHAND
+	return 0, nil
 }
 
 // sleepCPUTime sleeps until other threads have used so much time.
-func sleepCPUTime(t *task.Thread, c task.Clock, at int64) (uint64, error) {
+func sleepCPUTime(t *task.Thread, c task.Clock, at int64, absolute bool, remain uint64) (uint64, error) {
 	t.Clear()
 	for {
 		left := at - c.Now()
@@ -206,9 +229,50 @@ func sleepCPUTime(t *task.Thread, c task.Clock, at int64) (uint64, error) {
 			return 0, nil
 		}
 		if t.Sleep(after(max(left/int64(cpu.NumCPU()), 1e6))) == interrupted {
-			return 0, linux.ERESTARTNOHAND
+			return 0, sleepInterrupted(t, c, at, absolute, remain, sleepCPUTime)
 		}
 	}
+}
+
+// sleepTAI sleeps on CLOCK_TAI. A change of the offset of the clock wakes the
+// thread, as its relative times are on that clock too.
+func sleepTAI(t *task.Thread, c task.Clock, at int64, absolute bool, remain uint64) (uint64, error) {
+	w := t.Waiter(wait.In)
+	wait.ClockSet.Add(w)
+	defer func() {
+		wait.ClockSet.Remove(w)
+		t.Done(w)
+	}()
+	t.Clear()
+	for c.Now() < at {
+		if t.Sleep(c.Deadline(at)) == interrupted {
+			return 0, sleepInterrupted(t, c, at, absolute, remain, sleepTAI)
+		}
+	}
+	return 0, nil
+}
+
+// sleepInterrupted is what a sleep on the clock c returns when a signal came. With a
+// relative time, the rest is stored at remain, and again goes on with the sleep.
+func sleepInterrupted(t *task.Thread, c task.Clock, at int64, absolute bool, remain uint64,
+	again func(*task.Thread, task.Clock, int64, bool, uint64) (uint64, error)) error {
+	if absolute {
+		return linux.ERESTARTNOHAND
+	}
+	if remain != 0 {
+		if err := copyOutTimespec(t, remain, max(at-c.Now(), 0)); err != nil {
+			return err
+		}
+	}
+	return t.RestartWith(func(t *task.Thread) (uint64, error) { return again(t, c, at, absolute, remain) })
+}
+
+// addTime is a time after another one; it does not overflow.
+func addTime(at, ns int64) int64 {
+	if ns > 1<<63-1-at {
+		return 1<<63 - 1
+	}
+	return at + ns
 }
 
 func sysGettimeofday(t *task.Thread, a *Args) (uint64, error) {
@@ -220,24 +284,53 @@ func sysGettimeofday(t *task.Thread, a *Args) (uint64, error) {
 		}
 	}
 	if a[1] != 0 {
-		return 0, t.MM.ZeroOut(a[1], 8)
+		return 0, t.MM.Store64(a[1], loader.Timezone())
 	}
 	return 0, nil
 }
 
+// zoneSet is whether settimeofday(2) has set the time zone.
+var zoneSet atomic.Bool
+
 func sysSettimeofday(t *task.Thread, a *Args) (uint64, error) {
-	if a[0] == 0 {
-		return 0, nil
-	}
 	var b [16]byte
-	if err := t.MM.CopyIn(b[:], a[0]); err != nil {
-		return 0, err
+	ns, zone, ok := int64(0), uint64(0), true
+	if a[0] != 0 {
+		if err := t.MM.CopyIn(b[:], a[0]); err != nil {
+			return 0, err
+		}
+		if ns, ok = getTimeval(b[:]); int64(le.Uint64(b[8:])) < 0 || le.Uint64(b[8:]) > 1e6 {
+			return 0, unix.EINVAL
+		}
 	}
-	ns, ok := getTimeval(b[:])
+	if a[1] != 0 {
+		var err error
+		if zone, err = t.MM.Load64(a[1]); err != nil {
+			return 0, err
+		}
+	}
 	if !ok {
 		return 0, unix.EINVAL
 	}
-	return 0, setWalltime(t, ns)
+	if !t.Creds().Has(unix.CAP_SYS_TIME) {
+		return 0, unix.EPERM
+	}
+	if a[1] != 0 {
+		west := int32(uint32(zone))
+		if west > 15*60 || west < -15*60 {
+			return 0, unix.EINVAL
+		}
+		loader.SetTimezone(zone)
+		// The first zone, if it comes without a time, says that the clock of the
+		// machine told local time.
+		if !zoneSet.Swap(true) && a[0] == 0 && west != 0 {
+			return 0, task.ShiftWalltime(int64(west) * 60e9)
+		}
+	}
+	if a[0] == 0 {
+		return 0, nil
+	}
+	return 0, task.SetWalltime(ns)
 }
 
 func sysTime(t *task.Thread, a *Args) (uint64, error) {
@@ -285,74 +378,13 @@ func sysGetrusage(t *task.Thread, a *Args) (uint64, error) {
 	return 0, copyOutUsage(t, a[1], &u)
 }
 
-// The fields of struct timex that are read or written here.
-const (
-	timexSize      = 208
-	timexModes     = 0
-	timexMaxerror  = 24
-	timexStatus    = 40
-	timexPrecision = 56
-	timexTolerance = 64
-	timexTime      = 72
-	timexTick      = 88
-
-	adjSetOffset = 0x100
-	adjNano      = 0x2000
-	staUnsync    = 0x40
-	timeError    = 5
-)
-
-func sysAdjtimex(t *task.Thread, a *Args) (uint64, error) { return adjtimex(t, a[0]) }
-
-func sysClockAdjtime(t *task.Thread, a *Args) (uint64, error) {
-	c, err := t.Clock(int32(a[0]))
-	if err != nil {
-		return 0, err
-	}
-	if !c.Realtime() {
-		return 0, unix.EOPNOTSUPP
-	}
-	return adjtimex(t, a[1])
-}
-
-// adjtimex tells that the clock is not disciplined, and can set it off.
-func adjtimex(t *task.Thread, addr uint64) (uint64, error) {
-	var b [timexSize]byte
-	if err := t.MM.CopyIn(b[:], addr); err != nil {
-		return 0, err
-	}
-	modes := le.Uint32(b[timexModes:])
-	if modes&^(adjSetOffset|adjNano) != 0 {
-		return 0, unix.EPERM
-	}
-	if modes&adjSetOffset != 0 {
-		sec, frac := int64(le.Uint64(b[timexTime:])), int64(le.Uint64(b[timexTime+8:]))
-		unit, top := int64(1e3), int64(1e6)
-		if modes&adjNano != 0 {
-			unit, top = 1, 1e9
-		}
-		if frac < 0 || frac >= top || sec > maxSeconds || sec < -maxSeconds {
-			return 0, unix.EINVAL
-		}
-		if err := setWalltime(t, task.Walltime()+sec*1e9+frac*unit); err != nil {
-			return 0, err
-		}
-	}
-	clear(b[4:])
-	le.PutUint64(b[timexMaxerror:], 16_000_000)
-	le.PutUint64(b[timexMaxerror+8:], 16_000_000) // esterror
-	le.PutUint32(b[timexStatus:], staUnsync)
-	le.PutUint64(b[timexPrecision:], 1)
-	le.PutUint64(b[timexTolerance:], 32_768_000)
-	putTimeval(b[timexTime:], task.Walltime())
-	le.PutUint64(b[timexTick:], 10_000)
-	return timeError, t.MM.CopyOut(addr, b[:])
-}
-
 func sysTimerCreate(t *task.Thread, a *Args) (uint64, error) {
 	c, err := t.Clock(int32(a[0]))
 	if err != nil {
 		return 0, err
+	}
+	if !c.Timed() {
+		return 0, unix.EOPNOTSUPP
 	}
 	var ev *task.SigEvent
 	if a[1] != 0 {
@@ -410,7 +442,7 @@ func sysTimerGettime(t *task.Thread, a *Args) (uint64, error) {
 
 func sysTimerGetoverrun(t *task.Thread, a *Args) (uint64, error) {
 	n, err := t.Proc.TimerOverrun(int32(a[0]))
-	return uint64(min(n, 1<<31-1)), err
+	return uint64(n), err
 }
 
 func sysTimerDelete(t *task.Thread, a *Args) (uint64, error) {

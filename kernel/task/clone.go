@@ -103,6 +103,9 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	if f&unix.CLONE_PARENT_SETTID != 0 {
 		t.MM.Store32(a.ParentTID, uint32(tid))
 	}
+	if c.Proc != t.Proc {
+		c.Proc.armCPULimit()
+	}
 	setTID := uint64(0)
 	if f&unix.CLONE_CHILD_SETTID != 0 {
 		setTID = a.ChildTID

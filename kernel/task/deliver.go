@@ -129,7 +129,6 @@ func (t *Thread) deliverOne() {
 	if !ok {
 		return
 	}
-	p.countOverrun(&info)
 	if t.traced() && !t.traceSignal(&info) {
 		return
 	}
@@ -214,7 +213,7 @@ func (t *Thread) force(info *linux.SigInfo) {
 	}
 	h.mu.Unlock()
 	t.sig.pending.drop(linux.SigBit(sig))
-	t.sig.pending.add(info)
+	t.sig.pending.add(info, nil)
 	t.work.Or(workSignal)
 }
 

@@ -1,6 +1,8 @@
 package task
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/loader"
@@ -55,7 +57,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	p.mu.Lock()
 	p.hand.Store(p.hand.Load().forExec())
 	t.sig.alt = altStack{}
-	t.sig.pending.queue = append([]linux.SigInfo(nil), t.sig.pending.queue...)
+	t.sig.pending.queue = slices.Clone(t.sig.pending.queue)
 	p.mu.Unlock()
 	p.dumpable.Store(1)
 	if img.Secure {

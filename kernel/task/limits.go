@@ -59,6 +59,13 @@ func (l *limits) copy(from *limits) {
 	from.mu.Unlock()
 }
 
+// setSoft sets a soft limit.
+func (l *limits) setSoft(resource int, soft uint64) {
+	l.mu.Lock()
+	atomic.StoreUint64(&l.tab[resource].Soft, soft)
+	l.mu.Unlock()
+}
+
 // Limit returns the soft limit of a resource.
 func (p *Process) Limit(resource int) uint64 {
 	return atomic.LoadUint64(&p.limits.tab[resource].Soft)
@@ -90,7 +97,7 @@ func (t *Thread) SetRlimit(p *Process, resource int, n Rlimit) (old Rlimit, err 
 	p.limits.mu.Unlock()
 	p.applyLimits()
 	if resource == unix.RLIMIT_CPU && n.Soft != Infinity {
-		p.timers.armCPULimit(p)
+		p.armCPULimit()
 	}
 	return old, nil
 }

@@ -65,9 +65,6 @@ func (t *Thread) TakeSignal(set linux.SigSet) (linux.SigInfo, bool) {
 		t.recalc()
 	}
 	p.mu.Unlock()
-	if ok {
-		p.countOverrun(&info)
-	}
 	return info, ok
 }
 

@@ -274,7 +274,11 @@ func (t *Thread) PeekSignals(process bool, off uint64, n int) []linux.SigInfo {
 		return nil
 	}
 	q = q[off:]
-	return slices.Clone(q[:min(n, len(q))])
+	list := make([]linux.SigInfo, min(n, len(q)))
+	for i := range list {
+		list[i] = q[i].SigInfo
+	}
+	return list
 }
 
 // leaveTracees is what a tracer's end means for those it traces: they go on, or

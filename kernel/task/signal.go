@@ -1,6 +1,7 @@
 package task
 
 import (
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -45,16 +46,22 @@ func (h *SigHand) forExec() *SigHand {
 // each real-time signal (signal(7)).
 type pending struct {
 	set   linux.SigSet
-	queue []linux.SigInfo
+	queue []queued
 }
 
-func (q *pending) add(info *linux.SigInfo) {
+// queued is a signal in a queue, with the timer that sent it if one did.
+type queued struct {
+	linux.SigInfo
+	timer *PosixTimer
+}
+
+func (q *pending) add(info *linux.SigInfo, m *PosixTimer) {
 	q.set |= linux.SigBit(info.Signo())
-	q.queue = append(q.queue, *info)
+	q.queue = append(q.queue, queued{*info, m})
 }
 
 // take removes the first signal with number sig.
-func (q *pending) take(sig int) (info linux.SigInfo) {
+func (q *pending) take(sig int) (info queued) {
 	found, more := -1, false
 	for i := range q.queue {
 		if q.queue[i].Signo() == sig {
@@ -69,11 +76,28 @@ func (q *pending) take(sig int) (info linux.SigInfo) {
 		q.set &^= linux.SigBit(sig)
 	}
 	if found < 0 {
-		return linux.NewSigInfo(sig, linux.SI_USER)
+		return queued{SigInfo: linux.NewSigInfo(sig, linux.SI_USER)}
 	}
 	info = q.queue[found]
-	q.queue = append(q.queue[:found], q.queue[found+1:]...)
+	q.queue = slices.Delete(q.queue, found, found+1)
 	return info
+}
+
+// forget removes the signal of a timer.
+func (q *pending) forget(m *PosixTimer) {
+	q.set &^= linux.SigBit(m.signo)
+	kept := q.queue[:0]
+	for _, info := range q.queue {
+		if info.timer == m {
+			continue
+		}
+		if info.Signo() == m.signo {
+			q.set |= linux.SigBit(m.signo)
+		}
+		kept = append(kept, info)
+	}
+	clear(q.queue[len(kept):])
+	q.queue = kept
 }
 
 // drop removes the signals of set.
@@ -84,10 +108,14 @@ func (q *pending) drop(set linux.SigSet) {
 	q.set &^= set
 	kept := q.queue[:0]
 	for _, info := range q.queue {
-		if !set.Has(info.Signo()) {
+		switch {
+		case !set.Has(info.Signo()):
 			kept = append(kept, info)
+		case info.timer != nil:
+			info.timer.dropped()
 		}
 	}
+	clear(q.queue[len(kept):])
 	q.queue = kept
 }
 
@@ -184,23 +212,11 @@ func (p *Process) send(t *Thread, info *linux.SigInfo) error {
 	sig := info.Signo()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.threads) == 0 || p.exiting.Load() && sig != int(unix.SIGKILL) {
+	if len(p.threads) == 0 {
 		return nil
 	}
-	switch {
-	case sig == int(unix.SIGCONT):
-		p.dropPending(stopSet)
-		p.resume()
-	case stopSet.Has(sig):
-		p.dropPending(contSet)
-	}
-	target := t
-	if target == nil {
-		target = p.receiver(sig)
-	}
-	blocked := target != nil && (target.sig.mask|target.sig.waiting).Has(sig) ||
-		target == nil // all threads block it
-	if p.ignores(sig) && !blocked && (target == nil || !target.traced() || sig == int(unix.SIGKILL)) {
+	target, ignored := p.prepare(t, sig)
+	if ignored {
 		return nil
 	}
 	q := &p.signals.pending
@@ -217,7 +233,37 @@ func (p *Process) send(t *Thread, info *linux.SigInfo) error {
 		}
 		return nil
 	}
-	q.add(info)
+	q.add(info, nil)
+	p.announceSignal(target, sig)
+	return nil
+}
+
+// prepare does what sending sig to the thread t, nil for any, does at once, and
+// returns the thread that takes the signal, nil if all block it. ignored means that
+// the signal is not to be queued. p.mu is held.
+func (p *Process) prepare(t *Thread, sig int) (target *Thread, ignored bool) {
+	if p.exiting.Load() && sig != int(unix.SIGKILL) {
+		return nil, true
+	}
+	switch {
+	case sig == int(unix.SIGCONT):
+		p.dropPending(stopSet)
+		p.resume()
+	case stopSet.Has(sig):
+		p.dropPending(contSet)
+	}
+	target = t
+	if target == nil {
+		target = p.receiver(sig)
+	}
+	blocked := target != nil && (target.sig.mask|target.sig.waiting).Has(sig) ||
+		target == nil // all threads block it
+	return target, p.ignores(sig) && !blocked && (target == nil || !target.traced() || sig == int(unix.SIGKILL))
+}
+
+// announceSignal tells of a signal that was queued for the thread target, nil if
+// all block it. p.mu is held.
+func (p *Process) announceSignal(target *Thread, sig int) {
 	p.signalfd.Notify(1)
 	switch {
 	case sig == int(unix.SIGKILL):
@@ -228,7 +274,6 @@ func (p *Process) send(t *Thread, info *linux.SigInfo) error {
 	case target != nil && (!target.sig.mask.Has(sig) || target.sig.waiting.Has(sig)):
 		target.post(workSignal)
 	}
-	return nil
 }
 
 // receiver picks a thread that takes sig, the first thread if it can; nil if
@@ -341,8 +386,35 @@ func (t *Thread) PendingSignals() linux.SigSet {
 }
 
 // dequeue takes the next signal of set: a synchronous one first, then the lowest
-// number; the thread's own before the process's. p.mu is held.
+// number; the thread's own before the process's. It starts the timer again that
+// sent the signal. p.mu is held, and given back for a while if a timer sent it.
 func (t *Thread) dequeue(set linux.SigSet) (info linux.SigInfo, ok bool) {
+	p := t.Proc
+	for {
+		e, ok := t.unqueue(set)
+		if !ok {
+			return info, false
+		}
+		switch m := e.timer; {
+		case m != nil:
+			m.queued = false
+			sent := m.sent
+			p.mu.Unlock()
+			ok = m.taken(sent, &e.SigInfo)
+			p.mu.Lock()
+		case e.Signo() == int(unix.SIGALRM):
+			p.mu.Unlock()
+			p.alarmTaken()
+			p.mu.Lock()
+		}
+		if ok {
+			return e.SigInfo, true
+		}
+	}
+}
+
+// unqueue removes from the queues what dequeue returns. p.mu is held.
+func (t *Thread) unqueue(set linux.SigSet) (info queued, ok bool) {
 	for _, q := range [...]*pending{&t.sig.pending, &t.Proc.signals.pending} {
 		ready := q.set & set
 		if ready == 0 {
@@ -375,10 +447,14 @@ func (t *Thread) SetAction(sig int, act *linux.SigAction) (old linux.SigAction, 
 		h.actions[sig].Flags &= linux.SA_KNOWN
 	}
 	h.mu.Unlock()
-	if act != nil && t.Proc.ignores(sig) {
+	switch {
+	case act == nil:
+	case t.Proc.ignores(sig):
 		t.Proc.mu.Lock() // POSIX: what is pending and now ignored is forgotten
 		t.Proc.dropPending(linux.SigBit(sig))
 		t.Proc.mu.Unlock()
+	default:
+		t.Proc.heedTimers(sig)
 	}
 	return old, nil
 }
@@ -396,7 +472,6 @@ func (t *Thread) WaitSignal(set linux.SigSet, deadline int64) (linux.SigInfo, er
 		if !ok {
 			return info, unix.EAGAIN
 		}
-		p.countOverrun(&info)
 		return info, nil
 	}
 	// While it waits, the signals count as unblocked, so that their arrival
@@ -414,7 +489,6 @@ func (t *Thread) WaitSignal(set linux.SigSet, deadline int64) (linux.SigInfo, er
 	p.mu.Unlock()
 	switch {
 	case ok:
-		p.countOverrun(&info)
 		return info, nil
 	case t.interrupted():
 		return info, unix.EINTR

@@ -1,7 +1,9 @@
 package task
 
 import (
+	"math"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
@@ -18,67 +20,101 @@ type timers struct {
 	next     int32
 	cpuLimit timer
 	stopped  bool
+	ignored  atomic.Int32 // POSIX timers whose signal waits until it is no longer ignored
 }
 
-// A timer fires at a time on a clock, and again every period.
+// A timer fires at a time on a clock. Whoever gave it a period starts it again: a
+// timer whose signal waits does not run, so that a short period costs nothing.
 type timer struct {
 	clock  Clock
-	at     int64 // on clock; 0 when disarmed
+	at     int64 // on clock; 0 when disarmed. In the past while a signal waits
 	period int64
+	armed  bool // it runs
 	hw     wait.Timer
-	fire   func(missed int64) // called with timers.mu held
+	due    wait.Func
+	fire   func() // called with timers.mu held
 }
 
-// set arms the timer for the time at on its clock, 0 disarms. ts.mu is held.
+// set starts the timer for the time at on its clock, 0 disarms. ts.mu is held.
 func (m *timer) set(ts *timers, at, period int64) {
 	m.hw.Stop()
-	m.at, m.period = at, period
-	if at != 0 && !ts.stopped {
+	m.at, m.period, m.armed = at, period, false
+	if at != 0 {
 		m.arm(ts)
 	}
 }
 
-// arm sets the hardware timer. A clock of CPU time runs at most as fast as all
+// arm starts the hardware timer. A clock of CPU time runs at most as fast as all
 // CPUs together, so that a look when that much real time has passed comes never
-// too late; it may come too early, and is repeated then.
+// too late; it may come too early, and is repeated then. ts.mu is held.
 func (m *timer) arm(ts *timers) {
-	left := max(m.at-m.clock.Now(), 0)
-	if m.clock.cpuTime() {
-		left = max(left/int64(cpu.NumCPU()), 1e6)
+	if ts.stopped {
+		return
 	}
-	m.hw.Start(cpu.Nanotime()+left, func() {
-		ts.mu.Lock()
-		m.expire(ts)
-		ts.mu.Unlock()
-	})
+	if m.due == nil {
+		m.due = func() {
+			ts.mu.Lock()
+			m.expire(ts)
+			ts.mu.Unlock()
+		}
+	}
+	m.armed = true
+	switch {
+	case m.clock.cpuTime():
+		if m.clock.ended() {
+			return // it stands still
+		}
+		left := max(m.at-m.clock.Now(), 0)
+		m.hw.Start(cpu.Nanotime()+max(left/int64(cpu.NumCPU()), 1e6), m.due)
+	case m.clock.steps():
+		m.hw.StartRealtime(m.at-m.clock.ahead(), m.due)
+	default:
+		m.hw.Start(m.at, m.due)
+	}
 }
 
+// expire is the hardware timer's callback. ts.mu is held.
 func (m *timer) expire(ts *timers) {
-	if m.at == 0 || ts.stopped {
+	if !m.armed || ts.stopped {
 		return
 	}
-	now := m.clock.Now()
-	if now < m.at {
+	if m.clock.Now() < m.at {
 		m.arm(ts)
 		return
 	}
-	missed := int64(0)
-	if m.period > 0 {
-		missed = (now - m.at) / m.period
-		m.at += (missed + 1) * m.period
-		m.arm(ts)
-	} else {
-		m.at = 0
-	}
-	m.fire(missed)
+	m.armed = false
+	m.fire()
 }
 
-// left is the time until the timer fires, 0 when it is disarmed. ts.mu is held.
+// forward moves the time of a timer with a period beyond now, and returns by how
+// many periods.
+func (m *timer) forward(now int64) int64 {
+	if now < m.at {
+		return 0
+	}
+	n := (now-m.at)/m.period + 1
+	if m.at > math.MaxInt64-m.period*n {
+		m.at = math.MaxInt64
+	} else {
+		m.at += m.period * n
+	}
+	return n
+}
+
+// left is the time until the timer fires, 0 when it does not run. ts.mu is held.
 func (m *timer) left() int64 {
-	if m.at == 0 {
+	if !m.armed {
 		return 0
 	}
 	return max(m.at-m.clock.Now(), 1)
+}
+
+// later is a time after another one; it does not overflow.
+func later(at, ns int64) int64 {
+	if ns > 0 && at > math.MaxInt64-ns {
+		return math.MaxInt64
+	}
+	return at + ns
 }
 
 func (ts *timers) stopAll() {
@@ -94,6 +130,9 @@ func (ts *timers) stopAll() {
 	ts.cpuLimit.hw.Stop()
 }
 
+// itimerReal is ITIMER_REAL.
+const itimerReal = 0
+
 var intervalSignal = [3]unix.Signal{unix.SIGALRM, unix.SIGVTALRM, unix.SIGPROF}
 
 // SetInterval is setitimer(2): value and period in ns; it returns the old ones.
@@ -104,15 +143,41 @@ func (p *Process) SetInterval(which int, value, period int64) (oldValue, oldPeri
 	m := &ts.interval[which]
 	if m.fire == nil {
 		m.clock = [3]Clock{{id: unix.CLOCK_MONOTONIC}, {id: clockProcessUser, proc: p}, {id: unix.CLOCK_PROCESS_CPUTIME_ID, proc: p}}[which]
-		sig := int(intervalSignal[which])
-		m.fire = func(int64) { p.Signal(linux.NewSigInfo(sig, linux.SI_KERNEL)) }
+		m.fire = func() { p.intervalExpired(which) }
 	}
 	oldValue, oldPeriod = m.left(), m.period
 	if value != 0 {
-		value += m.clock.Now()
+		value = later(m.clock.Now(), value)
 	}
 	m.set(ts, value, period)
 	return oldValue, oldPeriod
+}
+
+// intervalExpired sends the signal of an interval timer. That of real time starts
+// again when SIGALRM is taken, as on Linux: while the signal waits or is ignored,
+// the timer stands. The others look at their clock once a millisecond at most.
+// timers.mu is held.
+func (p *Process) intervalExpired(which int) {
+	m := &p.timers.interval[which]
+	switch {
+	case m.period == 0:
+		m.at = 0
+	case which != itimerReal:
+		m.forward(m.clock.Now())
+		m.arm(&p.timers)
+	}
+	p.Signal(linux.NewSigInfo(int(intervalSignal[which]), linux.SI_KERNEL)) //nolint:errcheck // a standard signal
+}
+
+// alarmTaken starts ITIMER_REAL again, now that SIGALRM was taken.
+func (p *Process) alarmTaken() {
+	ts := &p.timers
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if m := &ts.interval[itimerReal]; m.period != 0 && m.at != 0 && !m.armed {
+		m.forward(m.clock.Now())
+		m.arm(ts)
+	}
 }
 
 // Interval is getitimer(2).
@@ -123,194 +188,46 @@ func (p *Process) Interval(which int) (value, period int64) {
 	return m.left(), m.period
 }
 
-// armCPULimit makes RLIMIT_CPU send SIGXCPU every second beyond the soft limit
-// and SIGKILL at the hard one.
-func (ts *timers) armCPULimit(p *Process) {
+// armCPULimit makes RLIMIT_CPU send SIGXCPU at the soft limit, which moves on by a
+// second then, and SIGKILL at the hard one.
+func (p *Process) armCPULimit() {
+	l := p.Rlimit(unix.RLIMIT_CPU)
+	if l.Soft == Infinity {
+		return
+	}
+	ts := &p.timers
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	m := &ts.cpuLimit
 	m.clock = Clock{id: unix.CLOCK_PROCESS_CPUTIME_ID, proc: p}
-	m.fire = func(int64) {
-		l := p.Rlimit(unix.RLIMIT_CPU)
-		if l.Hard != Infinity && m.clock.Now()/1e9 >= int64(l.Hard) {
-			p.SendSignal(int(unix.SIGKILL))
-			return
-		}
-		p.SendSignal(int(unix.SIGXCPU))
-	}
-	m.set(ts, max(int64(p.Limit(unix.RLIMIT_CPU))*1e9, 1), 1e9)
+	m.fire = p.cpuLimitReached
+	m.set(ts, l.nextCPUTime(), 0)
 }
 
-// A PosixTimer is what timer_create(2) makes.
-type PosixTimer struct {
-	timer
-	ID      int32
-	proc    *Process
-	target  *Thread // SIGEV_THREAD_ID
-	notify  int
-	signo   int
-	value   uint64
-	missed  int64 // expirations beyond the one that the pending signal is for
-	overrun int64 // the same, of the last signal taken
+// maxSeconds is more than a clock can show.
+const maxSeconds = math.MaxInt64 / 1_000_000_000
+
+// nextCPUTime is the CPU time in ns at which RLIMIT_CPU has an effect.
+func (l Rlimit) nextCPUTime() int64 {
+	return int64(max(1, min(l.Soft, l.Hard, maxSeconds)*1e9))
 }
 
-// SigEvent is struct sigevent.
-type SigEvent struct {
-	Value  uint64
-	Signo  int32
-	Notify int32
-	TID    int32
-}
-
-const maxTimers = 4096 // per process, as RLIMIT_SIGPENDING bounds them on Linux
-
-// NewTimer is timer_create(2); ev nil is SIGALRM with the ID as value.
-func (t *Thread) NewTimer(clock Clock, ev *SigEvent) (int32, error) {
-	p := t.Proc
-	m := &PosixTimer{proc: p, notify: linux.SIGEV_SIGNAL, signo: int(unix.SIGALRM)}
-	m.clock = clock
-	if ev != nil {
-		m.notify, m.signo, m.value = int(ev.Notify), int(ev.Signo), ev.Value
-		switch m.notify {
-		case linux.SIGEV_NONE:
-		case linux.SIGEV_SIGNAL, linux.SIGEV_THREAD, linux.SIGEV_SIGNAL | linux.SIGEV_THREAD_ID:
-			if m.signo < 1 || m.signo > linux.NSIG {
-				return 0, unix.EINVAL
-			}
-		default:
-			return 0, unix.EINVAL
-		}
-		if m.notify&linux.SIGEV_THREAD_ID != 0 {
-			m.target = p.table.Thread(int(ev.TID))
-			if m.target == nil || m.target.Proc != p {
-				return 0, unix.EINVAL
-			}
-		}
-	}
-	m.fire = m.expired
+func (p *Process) cpuLimitReached() {
 	ts := &p.timers
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if len(ts.posix) >= maxTimers {
-		return 0, unix.EAGAIN
-	}
-	if ts.posix == nil {
-		ts.posix = map[int32]*PosixTimer{}
-	}
-	for ts.posix[ts.next] != nil {
-		ts.next = (ts.next + 1) & 0x7fffffff
-	}
-	m.ID = ts.next
-	ts.next = (ts.next + 1) & 0x7fffffff
-	if ev == nil {
-		m.value = uint64(m.ID)
-	}
-	ts.posix[m.ID] = m
-	return m.ID, nil
-}
-
-// expired queues the timer's signal; while one is pending, it counts overruns.
-func (m *PosixTimer) expired(missed int64) {
-	if m.notify == linux.SIGEV_NONE {
+	m := &ts.cpuLimit
+	used := uint64(m.clock.Now())
+	l := p.Rlimit(unix.RLIMIT_CPU)
+	if l.Soft == Infinity {
 		return
 	}
-	if m.proc.timerPending(m) {
-		m.missed += missed + 1
+	if l.Hard < maxSeconds && used >= l.Hard*1e9 {
+		p.SendSignal(int(unix.SIGKILL))
 		return
 	}
-	m.missed = missed
-	info := linux.NewSigInfo(m.signo, linux.SI_TIMER)
-	info.SetTimer(m.ID, 0, m.value)
-	if m.target != nil {
-		m.target.Signal(info)
-		return
+	if l.Soft < maxSeconds && used >= l.Soft*1e9 {
+		p.SendSignal(int(unix.SIGXCPU))
+		l.Soft++
+		p.limits.setSoft(unix.RLIMIT_CPU, l.Soft)
 	}
-	m.proc.Signal(info)
-}
-
-// timerPending reports whether a signal of the timer is queued.
-func (p *Process) timerPending(m *PosixTimer) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q := &p.signals.pending
-	if m.target != nil {
-		q = &m.target.sig.pending
-	}
-	if !q.set.Has(m.signo) {
-		return false
-	}
-	for i := range q.queue {
-		if info := &q.queue[i]; info.Code() == linux.SI_TIMER && info.TimerID() == m.ID {
-			return true
-		}
-	}
-	return false
-}
-
-// countOverrun completes the siginfo of a timer's signal that was just taken.
-func (p *Process) countOverrun(info *linux.SigInfo) {
-	if info.Code() != linux.SI_TIMER {
-		return
-	}
-	p.withTimer(info.TimerID(), func(m *PosixTimer) { //nolint:errcheck // it may be deleted
-		m.overrun, m.missed = min(m.missed, 1<<31-1), 0
-		info.SetTimer(m.ID, int32(m.overrun), m.value)
-	})
-}
-
-// withTimer calls f with the timer and its lock; EINVAL if there is none.
-func (p *Process) withTimer(id int32, f func(m *PosixTimer)) error {
-	p.timers.mu.Lock()
-	defer p.timers.mu.Unlock()
-	m := p.timers.posix[id]
-	if m == nil {
-		return unix.EINVAL
-	}
-	f(m)
-	return nil
-}
-
-// SetTimer is timer_settime(2).
-func (p *Process) SetTimer(id int32, absolute bool, value, period int64) (oldValue, oldPeriod int64, err error) {
-	err = p.withTimer(id, func(m *PosixTimer) {
-		oldValue, oldPeriod = m.left(), m.period
-		if value != 0 && !absolute {
-			value += m.clock.Now()
-		}
-		m.missed, m.overrun = 0, 0
-		m.set(&p.timers, value, period)
-	})
-	return oldValue, oldPeriod, err
-}
-
-// Timer is timer_gettime(2).
-func (p *Process) Timer(id int32) (value, period int64, err error) {
-	err = p.withTimer(id, func(m *PosixTimer) { value, period = m.left(), m.period })
-	return value, period, err
-}
-
-// TimerOverrun is timer_getoverrun(2).
-func (p *Process) TimerOverrun(id int32) (n int64, err error) {
-	err = p.withTimer(id, func(m *PosixTimer) { n = m.overrun })
-	return n, err
-}
-
-// DeleteTimer is timer_delete(2).
-func (p *Process) DeleteTimer(id int32) error {
-	return p.withTimer(id, func(m *PosixTimer) {
-		m.hw.Stop()
-		m.at = 0
-		delete(p.timers.posix, id)
-	})
-}
-
-// deleteTimers is execve's effect on POSIX timers.
-func (p *Process) deleteTimers() {
-	p.timers.mu.Lock()
-	defer p.timers.mu.Unlock()
-	for id, m := range p.timers.posix {
-		m.hw.Stop()
-		m.at = 0
-		delete(p.timers.posix, id)
-	}
+	m.set(ts, l.nextCPUTime(), 0)
 }
