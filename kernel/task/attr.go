@@ -66,24 +66,40 @@ func (t *Thread) Policy() (policy, priority uint32) {
 	return uint32(v), uint32(v >> 32)
 }
 
-// SetPolicy sets policy and priority.
+// SetPolicy sets policy and priority. A real-time thread has no timer slack.
 func (t *Thread) SetPolicy(policy, priority uint32) {
 	t.policy.Store(uint64(priority)<<32 | uint64(policy))
-}
-
-// TimerSlack is prctl(2)'s PR_GET_TIMERSLACK, in ns.
-func (t *Thread) TimerSlack() uint64 { return t.timerSlack.Load() }
-
-// SetTimerSlack sets it; 0 is the default.
-func (t *Thread) SetTimerSlack(ns uint64) {
-	if ns == 0 {
-		ns = 50_000
+	switch {
+	case realtimePolicy(policy):
+		t.slack.Store(0)
+	case t.slack.Load() == 0:
+		t.slack.Store(t.makerSlack.Load())
 	}
-	t.timerSlack.Store(ns)
 }
 
-// Faults is how many page faults the thread had.
-func (t *Thread) Faults() uint64 { return t.faults.Load() }
+// realtimePolicy reports whether a policy is one of real time, sched(7).
+func realtimePolicy(policy uint32) bool {
+	return policy == unix.SCHED_FIFO || policy == unix.SCHED_RR || policy == unix.SCHED_DEADLINE
+}
+
+// usualSlack is the timer slack of the first process, in ns.
+const usualSlack = 50_000
+
+// TimerSlack is prctl(2)'s PR_GET_TIMERSLACK, in ns. Timers are exact here: the
+// value is only kept.
+func (t *Thread) TimerSlack() uint64 { return t.slack.Load() }
+
+// SetTimerSlack sets it; 0 is the slack of the thread that made this one. That of a
+// real-time thread stays as it is.
+func (t *Thread) SetTimerSlack(ns uint64) {
+	if policy, _ := t.Policy(); realtimePolicy(policy) {
+		return
+	}
+	if ns == 0 {
+		ns = t.makerSlack.Load()
+	}
+	t.slack.Store(ns)
+}
 
 // Space is the process's address space, retained; nil if it has ended.
 func (p *Process) Space() *mm.AddressSpace {

@@ -178,7 +178,8 @@ func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
 		c.work.Or(workPin)
 	}
 	c.nice.Store(t.nice.Load())
-	c.timerSlack.Store(t.timerSlack.Load())
+	c.slack.Store(t.slack.Load())
+	c.makerSlack.Store(t.slack.Load())
 	c.ioPriority.Store(t.ioPriority.Load())
 	c.policy.Store(t.policy.Load())
 	c.sig.mask = t.sig.mask
@@ -321,7 +322,8 @@ func (t *Thread) init() {
 	t.SyscallNr = -1
 	t.Sleeper.BeforeSleep = t.beforeSleep
 	t.Sleeper.Pending = t.interrupted
-	t.timerSlack.Store(50_000)
+	t.slack.Store(usualSlack)
+	t.makerSlack.Store(usualSlack)
 	t.affinity.Store(allCPUs())
 }
 

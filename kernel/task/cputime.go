@@ -78,20 +78,42 @@ func (c *cpuClock) split() (user, sys int64) {
 // CPUTime returns the thread's user and system time in ns.
 func (t *Thread) CPUTime() (user, sys int64) { return t.clock.split() }
 
-// processClock holds the times of threads that have ended, and of children that
-// were waited for. Guarded by Process.mu.
+// Usage is what getrusage(2) tells.
+type Usage struct {
+	User, System int64 // ns
+	MaxRSS       uint64
+	Switches     uint64 // voluntary ones
+	Faults       uint64 // minor ones
+}
+
+// add adds what another process or thread used.
+func (u *Usage) add(o *Usage) {
+	u.User += o.User
+	u.System += o.System
+	u.MaxRSS = max(u.MaxRSS, o.MaxRSS)
+	u.Switches += o.Switches
+	u.Faults += o.Faults
+}
+
+// processClock holds what a process used beside its threads that live. Guarded by
+// Process.mu.
 type processClock struct {
-	user, sys           int64
-	childUser, childSys int64
-	maxRSS, childMaxRSS uint64
-	switches, faults    uint64
+	ended    Usage // by threads that have ended, and in programs before execve
+	children Usage // by children that were waited for, and theirs
+}
+
+// usage is what the thread has used, without the memory.
+func (t *Thread) usage() (u Usage) {
+	u.User, u.System = t.clock.split()
+	u.Switches, u.Faults = t.switches.Load(), t.faults.Load()
+	return u
 }
 
 // CPUTime returns the user and system time of all threads, past ones included.
 func (p *Process) CPUTime() (user, sys int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	user, sys = p.clock.user, p.clock.sys
+	user, sys = p.clock.ended.User, p.clock.ended.System
 	for _, t := range p.threads {
 		u, s := t.clock.split()
 		user, sys = user+u, sys+s
@@ -101,42 +123,56 @@ func (p *Process) CPUTime() (user, sys int64) {
 
 // ChildCPUTime returns the times of the children that were waited for.
 func (p *Process) ChildCPUTime() (user, sys int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.clock.childUser, p.clock.childSys
-}
-
-// Usage is what getrusage(2) tells beside the times.
-type Usage struct {
-	User, System int64 // ns
-	MaxRSS       uint64
-	Switches     uint64
-	Faults       uint64
+	u := p.ChildUsage()
+	return u.User, u.System
 }
 
 // Usage returns the process's resource usage.
 func (p *Process) Usage() Usage {
-	u, s := p.CPUTime()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := Usage{User: u, System: s, MaxRSS: p.clock.maxRSS, Switches: p.clock.switches, Faults: p.clock.faults}
-	for _, t := range p.threads {
-		r.Switches += t.switches.Load()
-		r.Faults += t.faults.Load()
-		if _, rss := t.MM.Peak(); rss > r.MaxRSS {
-			r.MaxRSS = rss
-			p.clock.maxRSS = rss
-		}
-	}
-	return r
+	return p.usage()
 }
 
-// ChildUsage returns the resource usage of the children that were waited for.
+// usage is Usage; p.mu is held.
+func (p *Process) usage() Usage {
+	u := p.clock.ended
+	for _, t := range p.threads {
+		own := t.usage()
+		_, own.MaxRSS = t.MM.Peak()
+		u.add(&own)
+	}
+	return u
+}
+
+// ChildUsage returns the resource usage of the children that were waited for, and
+// of those for which they had waited.
 func (p *Process) ChildUsage() Usage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Usage{User: p.clock.childUser, System: p.clock.childSys, MaxRSS: p.clock.childMaxRSS}
+	return p.clock.children
 }
 
-// Switches is how often the thread blocked.
-func (t *Thread) Switches() uint64 { return t.switches.Load() }
+// familyUsage is what wait4(2) tells of the process: its own usage and that of its
+// children (RUSAGE_BOTH of Linux).
+func (p *Process) familyUsage() Usage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.usage()
+	u.add(&p.clock.children)
+	return u
+}
+
+// ThreadUsage is RUSAGE_THREAD. The memory is the process's.
+func (t *Thread) ThreadUsage() Usage {
+	u := t.usage()
+	u.MaxRSS = t.Proc.Usage().MaxRSS
+	return u
+}
+
+// absorb adds what a child used, and its children, to the usage of the children.
+func (p *Process) absorb(u *Usage) {
+	p.mu.Lock()
+	p.clock.children.add(u)
+	p.mu.Unlock()
+}

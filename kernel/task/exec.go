@@ -46,7 +46,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	old := t.MM
 	if _, rss := old.Peak(); rss != 0 {
 		p.mu.Lock()
-		p.clock.maxRSS = max(p.clock.maxRSS, rss)
+		p.clock.ended.MaxRSS = max(p.clock.ended.MaxRSS, rss)
 		p.mu.Unlock()
 	}
 	t.MM = img.MM

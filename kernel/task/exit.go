@@ -67,20 +67,16 @@ func (t *Thread) exit() {
 	}
 	t.clock.pause()
 	t.Ctx.Release()
-	_, rss := t.MM.Peak()
-	user, sys := t.clock.split()
+	used := t.usage()
+	_, used.MaxRSS = t.MM.Peak()
 
 	tab := p.table
 	tab.mu.Lock()
 	p.mu.Lock()
-	p.clock.user += user
-	p.clock.sys += sys
-	p.clock.maxRSS = max(p.clock.maxRSS, rss)
-	p.clock.switches += t.switches.Load()
-	p.clock.faults += t.faults.Load()
-	tab.ended.user += user
-	tab.ended.system += sys
-	tab.ended.switches += t.switches.Load()
+	p.clock.ended.add(&used)
+	tab.ended.user += used.User
+	tab.ended.system += used.System
+	tab.ended.switches += used.Switches
 	p.io.add(&t.IO)
 	if t == p.leader && !p.exiting.Load() {
 		p.status = t.exitStatus
@@ -374,7 +370,8 @@ func (p *Process) notifyParent(code int32, sig int) {
 	}
 	if a := parent.sigHand().Action(int(unix.SIGCHLD)); a.Flags&linux.SA_NOCLDSTOP == 0 {
 		info := linux.NewSigInfo(int(unix.SIGCHLD), code)
-		info.SetChild(p.PID, p.leader.Creds().UID, int32(sig), 0, 0)
+		user, sys := p.CPUTime()
+		info.SetChild(p.PID, p.leader.Creds().UID, int32(sig), user/tick, sys/tick)
 		parent.Signal(info)
 	}
 	parent.childExit.Notify(wait.In)

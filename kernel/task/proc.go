@@ -270,7 +270,9 @@ func (v procThread) State(st *procfs.State) {
 	}
 	st.UserTime, st.SystemTime = t.CPUTime()
 	st.ProcessUser, st.ProcessSystem = p.CPUTime()
-	st.ChildUser, st.ChildSystem = p.ChildCPUTime()
+	children := p.ChildUsage()
+	st.ChildUser, st.ChildSystem, st.ChildMinorFaults = children.User, children.System, children.Faults
+	st.ProcessMinorFaults = p.Usage().Faults
 	st.MinorFaults, st.Voluntary = t.faults.Load(), t.switches.Load()
 	st.Nice = t.Nice()
 	st.Priority = 20 + st.Nice

@@ -40,7 +40,7 @@ func (p *Process) traceeNews(c *Thread, options int) (r WaitResult, next *Proces
 		if options&unix.WEXITED == 0 {
 			break
 		}
-		r.Status = c.exitStatus
+		r.Status, r.Usage = c.exitStatus, o.familyUsage()
 		r.Code, _ = endCode(r.Status)
 		if !keep && c.forget() {
 			next = o
@@ -50,12 +50,12 @@ func (p *Process) traceeNews(c *Thread, options int) (r WaitResult, next *Proces
 		if options&unix.WEXITED == 0 || o.deadTracees > 0 {
 			break
 		}
-		r.Status, r.Usage = o.status, o.Usage()
+		r.Status, r.Usage = o.status, o.familyUsage()
 		r.Code, _ = endCode(r.Status)
 		switch {
 		case keep:
 		case o.parent == p:
-			p.absorb(o, r.Usage)
+			p.absorb(&r.Usage)
 			o.reap()
 		default:
 			o.untrace()
@@ -85,7 +85,7 @@ func (p *Process) traceeNews(c *Thread, options int) (r WaitResult, next *Proces
 		default:
 			return WaitResult{}, nil
 		}
-		r.Usage = o.Usage()
+		r.Usage = o.familyUsage()
 		return r, nil
 	}
 	return WaitResult{}, nil
@@ -138,7 +138,9 @@ func (p *Process) tellTracerEnd(t *Thread) {
 	if t == t.Proc.leader {
 		status = t.Proc.status
 	}
+	user, sys := t.Proc.CPUTime()
 	info := endInfo(int(unix.SIGCHLD), t.TID, t.Creds().UID, status)
+	info.SetTimes(user/tick, sys/tick)
 	p.Signal(info)
 	p.childExit.Notify(wait.In)
 }

@@ -65,7 +65,8 @@ type Thread struct {
 	pinned     uint64 // what the goroutine was pinned to; 0 is everything
 	nice       atomic.Int32
 	policy     atomic.Uint64 // scheduling policy, and the priority above bit 32
-	timerSlack atomic.Uint64
+	slack      atomic.Uint64 // timer slack in ns (prctl(2))
+	makerSlack atomic.Uint64 // that of the thread's maker when that made it
 	ioPriority atomic.Uint32
 	switches   atomic.Uint64 // how often the thread blocked
 	IO         IOCounts

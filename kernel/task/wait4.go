@@ -84,9 +84,9 @@ func (t *Thread) findChild(pid, options int) (r WaitResult, found bool, next *Pr
 			}
 			r.Status = c.status
 			r.Code, _ = endCode(c.status)
-			r.Usage = c.Usage()
+			r.Usage = c.familyUsage()
 			if options&unix.WNOWAIT == 0 {
-				p.absorb(c, r.Usage)
+				p.absorb(&r.Usage)
 				c.reap()
 			}
 			return r, true, nil
@@ -105,21 +105,9 @@ func (t *Thread) findChild(pid, options int) (r WaitResult, found bool, next *Pr
 		}
 		c.mu.Unlock()
 		if r.PID != 0 {
-			r.Usage = c.Usage()
+			r.Usage = c.familyUsage()
 			return r, true, nil
 		}
 	}
 	return WaitResult{}, found, nil
-}
-
-// absorb adds a child's times to those of the children.
-func (p *Process) absorb(c *Process, u Usage) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.mu.Lock()
-	cu, cs, rss := c.clock.childUser, c.clock.childSys, c.clock.childMaxRSS
-	c.mu.Unlock()
-	p.clock.childUser += u.User + cu
-	p.clock.childSys += u.System + cs
-	p.clock.childMaxRSS = max(p.clock.childMaxRSS, u.MaxRSS, rss)
 }

@@ -137,15 +137,15 @@ func appendTimers(b []byte, list []Timer) []byte {
 }
 
 // addTimerSlack adds timerslack_ns (proc_pid_timerslack_ns(5)): others than the
-// process itself need CAP_SYS_NICE.
+// thread itself need CAP_SYS_NICE.
 func (w *tree) addTimerSlack() {
-	p, thread := w.p, w.t
+	thread := w.t
 	allowed := func(c vfs.Caller) (Thread, error) {
 		t := thread()
 		if t == nil {
 			return nil, unix.ESRCH
 		}
-		if me := current(c); (me == nil || me.Process() != p) && !c.Creds.Has(unix.CAP_SYS_NICE) {
+		if me := current(c); (me == nil || me.TID() != t.TID()) && !c.Creds.Has(unix.CAP_SYS_NICE) {
 			return nil, unix.EPERM
 		}
 		return t, nil
@@ -161,6 +161,9 @@ func (w *tree) addTimerSlack() {
 	f.Write = func(c vfs.Caller, b []byte) error {
 		v, err := strconv.ParseUint(string(bytes.TrimSpace(b)), 10, 64)
 		if err != nil {
+			if err.(*strconv.NumError).Err == strconv.ErrRange {
+				return unix.ERANGE
+			}
 			return unix.EINVAL
 		}
 		t, err := allowed(c)

@@ -146,6 +146,7 @@ type State struct {
 	ChildSystem          int64
 
 	MinorFaults, MajorFaults           uint64
+	ProcessMinorFaults                 uint64 // of all threads that are and were
 	ChildMinorFaults, ChildMajorFaults uint64
 	Voluntary, Involuntary             uint64 // context switches
 

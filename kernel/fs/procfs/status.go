@@ -223,15 +223,15 @@ func appendStat(b []byte, t Thread, whole bool) []byte {
 		as.Release()
 	}
 	l := p.Layout()
-	user, system := st.UserTime, st.SystemTime
+	user, system, faults := st.UserTime, st.SystemTime, st.MinorFaults
 	if whole {
-		user, system = st.ProcessUser, st.ProcessSystem
+		user, system, faults = st.ProcessUser, st.ProcessSystem, st.ProcessMinorFaults
 	}
 	b = strconv.AppendInt(b, int64(t.TID()), 10)
 	b = append(append(append(b, " ("...), t.Comm()...), ") "...)
 	b = append(b, st.State)
 	b = signed(b, st.PPID, st.PGRP, st.SID, st.TTY, st.TTYGroup)
-	b = fields(b, 0x400000, st.MinorFaults, st.ChildMinorFaults, st.MajorFaults, st.ChildMajorFaults,
+	b = fields(b, 0x400000, faults, st.ChildMinorFaults, st.MajorFaults, st.ChildMajorFaults,
 		ticks(user), ticks(system), ticks(st.ChildUser), ticks(st.ChildSystem))
 	b = signed(b, st.Priority, st.Nice, st.Threads, 0)
 	b = fields(b, ticks(st.Start), c.Size, (c.Anon+c.File)/4096, p.Limits()[unix.RLIMIT_RSS].Soft,
