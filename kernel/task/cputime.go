@@ -15,6 +15,7 @@ type cpuClock struct {
 	start atomic.Int64 // since when it runs, 0 while it does not
 	total atomic.Int64 // ns until start
 	sys   atomic.Int64 // ns, estimated
+	user  atomic.Int64 // ns, the most that was told
 	calls uint32
 
 	average int64 // of what was measured, in ns
@@ -68,11 +69,22 @@ func (c *cpuClock) measure(f func()) {
 	c.sys.Add(took)
 }
 
-// split returns user and system time.
+// split returns user and system time. Neither falls, although the estimate of the
+// system's time may grow by more than the time that passed.
 func (c *cpuClock) split() (user, sys int64) {
 	n := c.now()
-	sys = min(c.sys.Load(), n)
-	return n - sys, sys
+	user = n - min(c.sys.Load(), n)
+	for {
+		told := c.user.Load()
+		if user <= told {
+			user = min(told, n)
+			break
+		}
+		if c.user.CompareAndSwap(told, user) {
+			break
+		}
+	}
+	return user, n - user
 }
 
 // CPUTime returns the thread's user and system time in ns.
