@@ -183,7 +183,7 @@ func (v procProcess) Timers() (list []procfs.Timer) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	for _, m := range ts.posix {
-		t := procfs.Timer{ID: int(m.ID), Signal: m.signo, Value: m.value, Notify: m.notify, Target: v.p.PID, Clock: int(m.clock.id)}
+		t := procfs.Timer{ID: int(m.ID), Signal: m.signo, Value: m.value, Notify: m.notify, Target: v.p.PID, Clock: int(m.created.id)}
 		if m.target != nil {
 			t.Target = m.target.TID
 		}

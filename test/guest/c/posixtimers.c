@@ -93,8 +93,8 @@ static void overruns(void)
 			block(list[i].sig);
 			current = new_timer(k & 1 ? CLOCK_MONOTONIC : CLOCK_REALTIME, SIGEV_SIGNAL, list[i].sig, 0);
 			count = 0;
-			set_timer(current, 1000000, list[i].period);
 			int64_t t0 = now_ns(CLOCK_MONOTONIC);
+			set_timer(current, 1000000, list[i].period);
 			sleep_ms(20);
 			unblock(list[i].sig);
 			int64_t passed = now_ns(CLOCK_MONOTONIC) - t0;
