@@ -24,7 +24,7 @@ type packet struct {
 	charge  int            // what the sender's buffer was charged
 	from    *Socket
 	addr    *address // of the sender when it sent
-	files   []*vfs.File
+	rights  *rights  // the files; nil if there are none
 	cred    socket.Cred
 	hasCred bool
 }
@@ -54,7 +54,7 @@ func newPacket(src *mm.Buf, n int) (*packet, error) {
 	return p, nil
 }
 
-// free drops the pages; files must be gone.
+// free drops the pages; the files must have landed.
 func (p *packet) free() {
 	for _, f := range p.pages {
 		f.Unref()
@@ -128,12 +128,12 @@ func (q *queue) pop() {
 // tail returns the page of the last packet where n more bytes of a stream from
 // the same sender fit, and nil if they do not; mu is held.
 func (q *queue) tail(p *packet) *packet {
-	if q.head == len(q.list) || len(p.files) > 0 {
+	if q.head == len(q.list) || p.rights != nil {
 		return nil
 	}
 	t := q.list[len(q.list)-1]
 	end := t.off + t.n
-	if t.from != p.from || t.hasCred != p.hasCred || t.cred != p.cred || len(t.files) > 0 ||
+	if t.from != p.from || t.hasCred != p.hasCred || t.cred != p.cred || t.rights != nil ||
 		len(t.pages) == 0 || end+p.n > len(t.pages)*pageSize {
 		return nil
 	}
@@ -161,7 +161,10 @@ func (q *queue) held() (n int64) {
 	}
 	defer q.mu.Unlock()
 	for _, p := range q.list[q.head:] {
-		n += overhead + int64(len(p.pages))*pageSize + int64(len(p.files))*fileInFlight
+		n += overhead + int64(len(p.pages))*pageSize
+		if p.rights != nil {
+			n += int64(len(p.rights.files)) * fileInFlight
+		}
 	}
 	return n
 }
@@ -169,15 +172,18 @@ func (q *queue) held() (n int64) {
 // fileInFlight is about what a file in a message takes that is open nowhere else.
 const fileInFlight = 1024
 
-// purge drops everything.
-func (q *queue) purge() {
+// purge drops the data, and appends to files those that are to be dropped, too.
+func (q *queue) purge(files []*vfs.File) []*vfs.File {
 	q.mu.Lock()
 	list := q.list[q.head:]
 	q.list, q.head = nil, 0
 	q.mu.Unlock()
 	for _, p := range list {
 		p.from.uncharge(p.charge)
-		dropFiles(p.files)
+		if p.rights != nil {
+			files = append(files, land(p)...)
+		}
 		p.free()
 	}
+	return files
 }

@@ -6,19 +6,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gosv/kernel/frame"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/vfs"
 )
 
 // maxRights is SCM_MAX_FD.
 const maxRights = 253
-
-// inflight counts how often files are in messages that nobody has received.
-var inflight struct {
-	mu      sync.Mutex
-	total   int
-	sockets map[*vfs.File]int // AF_UNIX ones, which can be in a circle
-}
 
 // takeRights puts the files of SCM_RIGHTS into m.
 func takeRights(c *socket.Caller, m *socket.Message, data []byte) error {
@@ -46,63 +40,131 @@ func takeRights(c *socket.Caller, m *socket.Message, data []byte) error {
 			return fail(unix.EINVAL)
 		}
 	}
-	inflight.mu.Lock()
-	defer inflight.mu.Unlock()
-	if uint64(inflight.total) > c.Inflight && !c.Creds.Has(unix.CAP_SYS_RESOURCE) && !c.Creds.Has(unix.CAP_SYS_ADMIN) ||
-		inflight.total+n > maxInflight {
-		return fail(unix.ETOOMANYREFS)
+	if n > 0 {
+		m.Files = append(m.Files, files...)
 	}
-	if len(files) == 0 {
-		return nil
-	}
-	m.Files = append(m.Files, files...)
 	return nil
 }
 
-// launched notes that files are in a message now.
-func launched(files []*vfs.File) {
+// rights are the files of a packet.
+type rights struct {
+	files []*vfs.File
+	edges []edge // one for each file that is an AF_UNIX socket
+	uid   uint32 // of the sender
+}
+
+// tooMany reports whether a sender has too many files in flight to send more
+// (too_many_unix_fds in net/unix/af_unix.c). Linux has no bound for the
+// privileged; here the memory of the machine is one.
+func tooMany(c *socket.Caller, n int) bool {
+	inflight.mu.Lock()
+	defer inflight.mu.Unlock()
+	if uint64(inflight.users[c.Creds.UID]) > c.Inflight && !c.Creds.Has(unix.CAP_SYS_RESOURCE) && !c.Creds.Has(unix.CAP_SYS_ADMIN) {
+		return true
+	}
+	total, _, _, _ := frame.Stats()
+	return inflight.total+n > maxInflight(total)
+}
+
+// maxInflight is how many files may be in flight in a machine with so many page
+// frames: what one needs, about 128 bytes, from a 32nd of the memory.
+func maxInflight(frames uint64) int { return max(int(frames), 1<<15) }
+
+// launch notes that the files of p are in flight to the socket to. The queue of
+// to is locked.
+func launch(c *socket.Caller, p *packet, files []*vfs.File, to *Socket) {
 	if len(files) == 0 {
 		return
 	}
+	p.rights = &rights{files: files, uid: c.Creds.UID}
 	inflight.mu.Lock()
-	count(files, 1)
-	inflight.mu.Unlock()
+	defer inflight.mu.Unlock()
+	inflight.total += len(files)
+	if inflight.users == nil {
+		inflight.users = make(map[uint32]int)
+	}
+	inflight.users[c.Creds.UID] += len(files)
+	link(p.rights, to)
 }
 
-// maxInflight bounds all files in messages, also those of the privileged.
-const maxInflight = 1 << 14
-
-// count changes the counts of files by d; mu is held.
-func count(files []*vfs.File, d int) {
-	inflight.total += d * len(files)
-	for _, f := range files {
-		if socketOf(f) == nil {
-			continue
-		}
-		if inflight.sockets == nil {
-			inflight.sockets = make(map[*vfs.File]int)
-		}
-		if inflight.sockets[f] += d; inflight.sockets[f] == 0 {
-			delete(inflight.sockets, f)
-		}
-	}
-}
-
-// landed notes that files have left the messages.
-func landed(files []*vfs.File) {
-	if len(files) == 0 {
-		return
-	}
+// land takes the files out of p, which has left the queue.
+func land(p *packet) []*vfs.File {
 	inflight.mu.Lock()
-	count(files, -1)
-	inflight.mu.Unlock()
+	defer inflight.mu.Unlock()
+	return landLocked(p)
 }
 
-// dropFiles closes the files of a message that nobody will receive.
+func landLocked(p *packet) []*vfs.File {
+	r := p.rights
+	p.rights = nil
+	inflight.total -= len(r.files)
+	if inflight.users[r.uid] -= len(r.files); inflight.users[r.uid] == 0 {
+		delete(inflight.users, r.uid)
+	}
+	unlink(r)
+	return r.files
+}
+
+// peekFiles are the files of a packet with one more reference each. The lock
+// lets a collection see either all of the new references or none.
+func peekFiles(p *packet) []*vfs.File {
+	inflight.mu.Lock()
+	defer inflight.mu.Unlock()
+	for _, f := range p.rights.files {
+		f.Retain()
+	}
+	return append([]*vfs.File(nil), p.rights.files...)
+}
+
+// A reaper closes files that were in messages. The last reference to a socket
+// may be in the queue of a socket that is closed, and so on: a loop closes them,
+// because the length of such a chain is the program's choice.
+type reaper struct {
+	mu    sync.Mutex
+	files []*vfs.File
+	done  bool
+}
+
+// adopt leaves files to the reaper's loop; false when it has ended.
+func (r *reaper) adopt(files []*vfs.File) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done {
+		return false
+	}
+	r.files = append(r.files, files...)
+	return true
+}
+
+func (r *reaper) next() *vfs.File {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.files)
+	if n == 0 {
+		r.done = true
+		return nil
+	}
+	f := r.files[n-1]
+	r.files[n-1] = nil
+	r.files = r.files[:n-1]
+	return f
+}
+
+// dropFiles closes files that were in messages which nobody will receive.
 func dropFiles(files []*vfs.File) {
-	landed(files)
-	for _, f := range files {
+	if len(files) == 0 {
+		return
+	}
+	r := &reaper{files: files}
+	for f := r.next(); f != nil; f = r.next() {
+		s := socketOf(f)
+		if s != nil {
+			s.reaper.Store(r)
+		}
 		f.Release()
+		if s != nil {
+			s.reaper.CompareAndSwap(r, nil)
+		}
 	}
 }
 
@@ -113,98 +175,4 @@ func socketOf(f *vfs.File) *Socket {
 	}
 	s, _ := x.(*Socket)
 	return s
-}
-
-// collectMu lets one collection run at a time.
-var collectMu sync.Mutex
-
-// collect closes sockets that only messages in each other's queues refer to
-// (net/unix/garbage.c). It runs when a socket is closed while others travel.
-func collect() {
-	inflight.mu.Lock()
-	none := len(inflight.sockets) == 0
-	inflight.mu.Unlock()
-	if none || !collectMu.TryLock() {
-		return
-	}
-	garbage := findGarbage()
-	collectMu.Unlock()
-	for _, s := range garbage {
-		s.q.purge()
-		s.mu.Lock()
-		embryos := s.accept
-		s.mu.Unlock()
-		for _, e := range embryos {
-			e.q.purge()
-		}
-	}
-}
-
-// findGarbage returns the sockets that cannot be reached: all references to their
-// files come from messages in the queues of sockets that cannot be reached.
-func findGarbage() []*Socket {
-	inflight.mu.Lock()
-	refs := make(map[*vfs.File]int, len(inflight.sockets))
-	for f, n := range inflight.sockets {
-		if f.Refs() == n {
-			refs[f] = n
-		}
-	}
-	inflight.mu.Unlock()
-	if len(refs) == 0 {
-		return nil
-	}
-	for f := range refs {
-		eachQueued(socketOf(f), func(g *vfs.File) {
-			if _, ok := refs[g]; ok {
-				refs[g]--
-			}
-		})
-	}
-	// Those with a reference from outside keep what they hold.
-	var live []*vfs.File
-	for f, n := range refs {
-		if n > 0 {
-			live = append(live, f)
-		}
-	}
-	for len(live) > 0 {
-		f := live[len(live)-1]
-		live = live[:len(live)-1]
-		if _, ok := refs[f]; !ok {
-			continue
-		}
-		delete(refs, f)
-		eachQueued(socketOf(f), func(g *vfs.File) {
-			if _, ok := refs[g]; ok {
-				live = append(live, g)
-			}
-		})
-	}
-	var garbage []*Socket
-	for f := range refs {
-		garbage = append(garbage, socketOf(f))
-	}
-	return garbage
-}
-
-// eachQueued calls f for the files in the messages that a socket, or a
-// connection that it has not yet accepted, can receive.
-func eachQueued(s *Socket, f func(*vfs.File)) {
-	queued := func(s *Socket) {
-		s.q.mu.Lock()
-		for _, p := range s.q.list[s.q.head:] {
-			for _, g := range p.files {
-				f(g)
-			}
-		}
-		s.q.mu.Unlock()
-	}
-	queued(s)
-	s.mu.Lock()
-	embryos := append([]*Socket(nil), s.accept...)
-	s.mu.Unlock()
-	for _, e := range embryos {
-		queued(e)
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/kernel/net/socket"
-	"gosv/kernel/vfs"
 	"gosv/kernel/wait"
 )
 
@@ -120,6 +119,9 @@ func (s *Socket) sendStream(c *socket.Caller, m *socket.Message) (int, error) {
 	if st != connected {
 		return 0, unix.ENOTCONN
 	}
+	if len(m.Files) > 0 && tooMany(c, len(m.Files)) {
+		return 0, unix.ETOOMANYREFS
+	}
 	if to == nil || to.gone.Load() || to.shut.Load()&shutRead != 0 {
 		return 0, unix.EPIPE
 	}
@@ -139,15 +141,14 @@ func (s *Socket) sendStream(c *socket.Caller, m *socket.Message) (int, error) {
 			return done, partialErr(done, err)
 		}
 		s.label(c, m, p, to)
-		p.files, m.Files = m.Files, nil
-		launched(p.files)
 		to.q.mu.Lock()
 		if to.gone.Load() {
 			to.q.mu.Unlock()
-			dropFiles(p.files)
 			p.free()
 			return done, partialErr(done, unix.EPIPE)
 		}
+		launch(c, p, m.Files, to)
+		m.Files = nil
 		if t := to.q.tail(p); t != nil {
 			o := t.off + t.n
 			b := p.pages[0].Bytes()[:p.n]
@@ -225,6 +226,9 @@ func (s *Socket) sendPacket(c *socket.Caller, m *socket.Message) (int, error) {
 	if s.room() <= 0 {
 		return 0, unix.EAGAIN
 	}
+	if len(m.Files) > 0 && tooMany(c, len(m.Files)) {
+		return 0, unix.ETOOMANYREFS
+	}
 	to.mu.Lock()
 	err := s.maySend(to)
 	if err == nil && to.peer != s && to.q.len() > to.backlog {
@@ -250,16 +254,15 @@ func (s *Socket) sendPacket(c *socket.Caller, m *socket.Message) (int, error) {
 		return 0, err
 	}
 	s.label(c, m, p, to)
-	p.files, m.Files = m.Files, nil
-	launched(p.files)
 	p.charge = n + overhead
 	to.q.mu.Lock()
 	if to.gone.Load() {
 		to.q.mu.Unlock()
-		dropFiles(p.files)
 		p.free()
 		return 0, unix.ECONNREFUSED
 	}
+	launch(c, p, m.Files, to)
+	m.Files = nil
 	s.charge(p.charge)
 	to.q.push(p)
 	to.q.mu.Unlock()
@@ -333,7 +336,7 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 	i := s.q.head
 	started := m.Started
 	for i < len(s.q.list) && m.Buf.Len() > 0 {
-		p := s.q.list[i]
+		p, hadFiles := s.q.list[i], false
 		if peek && skip >= p.n {
 			skip -= p.n
 			i++
@@ -341,22 +344,20 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 		}
 		if !started {
 			started, m.Cred, m.HasCred = true, p.cred, p.hasCred // the piece may be gone by the next
+			hadFiles = p.rights != nil
 			s.deliver(m, p, true)
-		} else if p.hasCred != m.HasCred || p.cred != m.Cred || len(p.files) > 0 && len(m.Files) > 0 {
+		} else if p.hasCred != m.HasCred || p.cred != m.Cred || p.rights != nil && len(m.Files) > 0 {
 			other = true
 			break // other credentials, or more descriptors: the next call's
-		} else if len(p.files) > 0 {
+		} else if p.rights != nil {
+			hadFiles = true
 			s.deliver(m, p, false)
 		}
 		var n int
 		n, err = p.copyTo(m.Buf, skip, min(p.n-skip, m.Buf.Len()))
 		skip = 0
 		done += n
-		hadFiles := len(p.files) > 0
 		if !peek {
-			if hadFiles {
-				p.files = nil // the message has them
-			}
 			from = p.from
 			p.off += n
 			p.n -= n
@@ -410,18 +411,13 @@ func (s *Socket) deliver(m *socket.Message, p *packet, first bool) {
 			m.AddControl(unix.SOL_SOCKET, unix.SCM_CREDENTIALS, b[:])
 		}
 	}
-	if len(p.files) == 0 {
-		return
+	switch {
+	case p.rights == nil:
+	case m.Peeking():
+		m.Files = peekFiles(p)
+	default:
+		m.Files = land(p)
 	}
-	if m.Peeking() {
-		for _, f := range p.files {
-			f.Retain()
-		}
-		m.Files = append([]*vfs.File(nil), p.files...)
-		return
-	}
-	landed(p.files)
-	m.Files = p.files
 }
 
 // PutCred writes a struct ucred.
@@ -471,7 +467,6 @@ func (s *Socket) recvPacket(m *socket.Message) (int, error) {
 		}
 		return n, nil
 	}
-	p.files = nil
 	full := len(s.q.list)-s.q.head > s.backlog
 	s.q.pop()
 	s.q.mu.Unlock()

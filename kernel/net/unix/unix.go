@@ -87,6 +87,12 @@ type Socket struct {
 	accept   []*Socket
 	backlog  int
 	waiting  map[*Socket]struct{} // those who wait for room in our queue
+
+	// inflight.mu guards these two.
+	node     *node   // nil: the socket was neither in a message nor sent another one
+	listener *Socket // of a connection that is not accepted yet
+
+	reaper atomic.Pointer[reaper] // closes the socket's file at this time
 }
 
 const (
@@ -276,6 +282,7 @@ func (s *Socket) Connect(c *socket.Caller, addr []byte) error {
 	n.peer, s.peer = s, n
 	n.peerCred, s.peerCred = c.Cred(), to.peerCred
 	n.addr.Store(to.addr.Load().withoutPath())
+	n.listener = to
 	to.accept = append(to.accept, n)
 	to.Notify(wait.Readable)
 	s.Notify(wait.Writable)
@@ -330,7 +337,7 @@ func (s *Socket) disconnected(old *Socket) {
 		return
 	}
 	if s.q.len() > 0 {
-		s.q.purge()
+		dropFiles(s.q.purge(nil))
 		old.mu.Lock()
 		if old.peer == s {
 			old.SetError(unix.ECONNRESET)
@@ -362,6 +369,7 @@ func (s *Socket) Accept(c *socket.Caller) (socket.Socket, error) {
 		s.accept = nil
 	}
 	s.wakeWaiting()
+	n.adopted()
 	return n, nil
 }
 
@@ -419,6 +427,16 @@ const shutEvents = wait.Readable | wait.Writable | wait.RdHup | wait.Hup
 
 // Release closes the socket.
 func (s *Socket) Release() {
+	r := s.reaper.Swap(nil)
+	if files := s.close(nil); r == nil || !r.adopt(files) {
+		dropFiles(files)
+	}
+	collect()
+}
+
+// close ends the socket and the connections that it has not accepted; it appends
+// to files those in the messages that they had.
+func (s *Socket) close(files []*vfs.File) []*vfs.File {
 	s.gone.Store(true)
 	all.remove(s)
 	s.mu.Lock()
@@ -438,7 +456,7 @@ func (s *Socket) Release() {
 	s.wakeWaiting()
 	s.mu.Unlock()
 	unread := s.q.len() > 0
-	s.q.purge()
+	files = s.q.purge(files)
 	if p != nil {
 		if s.Type != unix.SOCK_DGRAM {
 			p.mu.Lock()
@@ -460,9 +478,22 @@ func (s *Socket) Release() {
 		if p != nil {
 			p.SetError(unix.ECONNRESET)
 		}
-		n.Release()
+		files = n.close(files) // it has none itself
 	}
-	collect()
+	return files
+}
+
+// drain empties the queues of the socket and of the connections that it has not
+// accepted.
+func (s *Socket) drain(files []*vfs.File) []*vfs.File {
+	s.mu.Lock()
+	embryos := append([]*Socket(nil), s.accept...)
+	s.mu.Unlock()
+	files = s.q.purge(files)
+	for _, n := range embryos {
+		files = n.q.purge(files)
+	}
+	return files
 }
 
 // Readiness implements vfs.FileImpl (unix_poll, unix_dgram_poll in

@@ -139,47 +139,6 @@ func TestDatagrams(t *testing.T) {
 	r.Release()
 }
 
-// Sockets that only each other's messages hold are closed.
-func TestGarbage(t *testing.T) {
-	before := Count()
-	a, b := pair(t, unix.SOCK_STREAM)
-	c, d := pair(t, unix.SOCK_STREAM)
-	fa, fb := socket.NewFile(caller(), a, 0), socket.NewFile(caller(), b, 0)
-	fc, fd := socket.NewFile(caller(), c, 0), socket.NewFile(caller(), d, 0)
-	// b's queue holds d, d's queue holds b.
-	fd.Retain()
-	fb.Retain()
-	send(a, []byte("x"), fd)
-	send(c, []byte("x"), fb)
-	fa.Release()
-	fc.Release()
-	fb.Release()
-	fd.Release()
-	collect()
-	if n := Count(); n != before {
-		t.Errorf("%d sockets are left", n-before)
-	}
-	if inflight.total != 0 || len(inflight.sockets) != 0 {
-		t.Errorf("in flight: %d", inflight.total)
-	}
-	// What can be reached stays.
-	a, b = pair(t, unix.SOCK_STREAM)
-	fa, fb = socket.NewFile(caller(), a, 0), socket.NewFile(caller(), b, 0)
-	fa.Retain()
-	send(a, []byte("x"), fa)
-	fa.Release()
-	collect()
-	if _, files, err := recv(b, make([]byte, 1)); err != nil || len(files) != 1 || files[0] != fa {
-		t.Errorf("files %v, %v", files, err)
-	} else {
-		files[0].Release()
-	}
-	fb.Release()
-	if n := Count(); n != before {
-		t.Errorf("%d sockets are left", n-before)
-	}
-}
-
 func BenchmarkStream(b *testing.B) {
 	x, y, _ := socket.Pair(caller(), unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	p, q := x.(*Socket), y.(*Socket)
