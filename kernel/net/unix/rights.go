@@ -63,7 +63,11 @@ func tooMany(c *socket.Caller, n int) bool {
 		return true
 	}
 	total, _, _, _ := frame.Stats()
-	return inflight.total+n > maxInflight(total)
+	limit := maxInflight(total)
+	if inflight.total >= limit/2 {
+		collect() // a circle that nobody reaches may be what is in flight
+	}
+	return inflight.total+n > limit
 }
 
 // maxInflight is how many files may be in flight in a machine with so many page
