@@ -299,7 +299,10 @@ func firstBadFD(t *task.Thread, fd uint64, err error) error {
 	if bad != nil {
 		return bad
 	}
-	f.Release()
+	defer f.Release()
+	if f.PathOnly() {
+		return unix.EBADF
+	}
 	return err
 }
 

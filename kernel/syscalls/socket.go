@@ -87,23 +87,29 @@ func sysSocketpair(t *task.Thread, a *Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	// The program is told the descriptors before there are sockets.
+	fx, err := t.Files.Reserve()
+	if err != nil {
+		return 0, err
+	}
+	fy, err := t.Files.Reserve()
+	if err != nil {
+		t.Files.Unreserve(fx)
+		return 0, err
+	}
 	c := socketCaller(t)
-	x, y, err := socket.Pair(&c, int(int32(a[0])), typ, int(int32(a[2])))
+	var x, y socket.Socket
+	if err = t.MM.Store64(a[3], uint64(uint32(fx))|uint64(uint32(fy))<<32); err == nil {
+		x, y, err = socket.Pair(&c, int(int32(a[0])), typ, int(int32(a[2])))
+	}
 	if err != nil {
+		t.Files.Unreserve(fx)
+		t.Files.Unreserve(fy)
 		return 0, err
 	}
-	f, g := socket.NewFile(&c, x, flags), socket.NewFile(&c, y, flags)
-	fx, fy, err := t.Files.InstallTwo(f, g, flags&unix.SOCK_CLOEXEC != 0)
-	if err != nil {
-		f.Release()
-		g.Release()
-		return 0, err
-	}
-	if err := t.MM.Store64(a[3], uint64(uint32(fx))|uint64(uint32(fy))<<32); err != nil {
-		t.Files.Close(fx)
-		t.Files.Close(fy)
-		return 0, err
-	}
+	cloexec := flags&unix.SOCK_CLOEXEC != 0
+	t.Files.Fill(fx, socket.NewFile(&c, x, flags), cloexec)
+	t.Files.Fill(fy, socket.NewFile(&c, y, flags), cloexec)
 	return 0, nil
 }
 
@@ -163,7 +169,7 @@ func sysAccept4(t *task.Thread, a *Args) (uint64, error) { return accept(t, a, u
 
 func accept(t *task.Thread, a *Args, flags uint32) (uint64, error) {
 	if flags&^(unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK) != 0 {
-		return 0, unix.EINVAL
+		return 0, firstBadFD(t, a[0], unix.EINVAL)
 	}
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
 		c := socketCaller(t)
@@ -223,12 +229,12 @@ type preparer interface {
 }
 
 func sysConnect(t *task.Thread, a *Args) (uint64, error) {
+	var buf [socket.AddressSize]byte
+	addr, err := addressArg(t, buf[:], a[1], a[2])
+	if err != nil {
+		return 0, firstBadFD(t, a[0], err)
+	}
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
-		var buf [socket.AddressSize]byte
-		addr, err := addressArg(t, buf[:], a[1], a[2])
-		if err != nil {
-			return 0, err
-		}
 		c := socketCaller(t)
 		block := !f.Nonblocking()
 		if p, ok := s.(preparer); ok {
@@ -236,7 +242,7 @@ func sysConnect(t *task.Thread, a *Args) (uint64, error) {
 				return 0, err
 			}
 		}
-		err = s.Connect(&c, addr)
+		err := s.Connect(&c, addr)
 		if !block {
 			return 0, err
 		}
@@ -375,11 +381,7 @@ func sysGetpeername(t *task.Thread, a *Args) (uint64, error) {
 
 func sysShutdown(t *task.Thread, a *Args) (uint64, error) {
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
-		how := int32(a[1])
-		if how < unix.SHUT_RD || how > unix.SHUT_RDWR {
-			return 0, unix.EINVAL
-		}
-		return 0, s.Shutdown(int(how))
+		return 0, s.Shutdown(int(int32(a[1])))
 	})
 }
 

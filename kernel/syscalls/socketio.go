@@ -206,8 +206,8 @@ func sendPages(t *task.Thread, f *vfs.File, s socket.Socket, to socket.SourceSen
 	return done, err
 }
 
-// msgFlags are the flags of a call as the family sees them. MSG_CMSG_COMPAT is
-// for 32-bit programs.
+// msgFlags are the flags of a call with a struct msghdr as the family sees them.
+// MSG_CMSG_COMPAT is for 32-bit programs.
 func msgFlags(v uint64) (int, error) {
 	if uint32(v)&linux.MSG_CMSG_COMPAT != 0 {
 		return 0, unix.EINVAL
@@ -216,10 +216,7 @@ func msgFlags(v uint64) (int, error) {
 }
 
 func sysSendto(t *task.Thread, a *Args) (uint64, error) {
-	flags, err := msgFlags(a[3])
-	if err != nil {
-		return 0, err
-	}
+	flags := int(uint32(a[3]) &^ linux.MSG_CMSG_COMPAT)
 	o := newOperand(t, a[1], a[2])
 	defer o.free()
 	if err := o.CheckUser(); err != nil {
@@ -228,6 +225,7 @@ func sysSendto(t *task.Thread, a *Args) (uint64, error) {
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
 		m := o.message(flags)
 		defer m.Reset()
+		var err error
 		if a[4] != 0 {
 			if m.Name, err = addressArg(t, m.NameBuf()[:socket.AddressSize], a[4], a[5]); err != nil {
 				return 0, err
@@ -254,10 +252,7 @@ func prepareSend(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message
 }
 
 func sysRecvfrom(t *task.Thread, a *Args) (uint64, error) {
-	flags, err := msgFlags(a[3])
-	if err != nil {
-		return 0, err
-	}
+	flags := int(uint32(a[3]) &^ linux.MSG_CMSG_COMPAT)
 	o := newOperand(t, a[1], a[2])
 	defer o.free()
 	if err := o.CheckUser(); err != nil {

@@ -6,6 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"gosv/kernel/net"
 )
 
 // Sizes of struct sockaddr_in and sockaddr_in6; the latter was once shorter.
@@ -15,9 +17,19 @@ const (
 	sizeIn6Old = 24
 )
 
+// use is what an address is read for.
+type use int
+
+const (
+	toBind use = iota
+	toConnect
+	toSend
+)
+
 // parse reads the address that a socket is to be bound or connected to, or a
 // message is for.
-func (s *Socket) parse(b []byte, bind bool) (tcpip.FullAddress, error) {
+func (s *Socket) parse(b []byte, u use) (tcpip.FullAddress, error) {
+	bind := u == toBind
 	af := -1
 	if len(b) >= 2 {
 		af = int(binary.LittleEndian.Uint16(b))
@@ -28,7 +40,8 @@ func (s *Socket) parse(b []byte, bind bool) (tcpip.FullAddress, error) {
 		}
 		a := parse4(b)
 		// Long ago programs left the family out, and Linux still takes that.
-		if af != unix.AF_INET && (af != unix.AF_UNSPEC || bind && a.Addr.Len() != 0) {
+		anyFamily := bind && s.Type == unix.SOCK_RAW // raw_bind does not look
+		if af != unix.AF_INET && !anyFamily && (af != unix.AF_UNSPEC || bind && a.Addr.Len() != 0) {
 			return tcpip.FullAddress{}, unix.EAFNOSUPPORT
 		}
 		if !bind && a.Addr.Len() == 0 {
@@ -36,8 +49,12 @@ func (s *Socket) parse(b []byte, bind bool) (tcpip.FullAddress, error) {
 		}
 		return a, nil
 	}
-	if af == unix.AF_INET && !bind && !s.isTCP() && len(b) >= sizeIn {
+	isUDP := s.transport == unix.IPPROTO_UDP && s.Type == unix.SOCK_DGRAM
+	if af == unix.AF_INET && !s.isTCP() && len(b) >= sizeIn && (u == toConnect || u == toSend && isUDP) {
 		if s.endpoint().SocketOptions().GetV6Only() {
+			if u == toConnect {
+				return tcpip.FullAddress{}, unix.EAFNOSUPPORT
+			}
 			return tcpip.FullAddress{}, unix.ENETUNREACH
 		}
 		a := parse4(b)
@@ -46,11 +63,23 @@ func (s *Socket) parse(b []byte, bind bool) (tcpip.FullAddress, error) {
 		}
 		return a, nil
 	}
+	wrongFamily := unix.EAFNOSUPPORT
+	switch {
+	case u == toSend && isUDP && len(b) >= 2:
+		wrongFamily = unix.EINVAL // before the length
+		if af != unix.AF_INET6 {
+			return tcpip.FullAddress{}, wrongFamily
+		}
+	case u == toSend && s.Type == unix.SOCK_RAW && af == unix.AF_UNSPEC:
+		af = unix.AF_INET6
+	case bind && s.Type == unix.SOCK_RAW:
+		wrongFamily = unix.EINVAL
+	}
 	if len(b) < sizeIn6Old {
 		return tcpip.FullAddress{}, unix.EINVAL
 	}
 	if af != unix.AF_INET6 {
-		return tcpip.FullAddress{}, unix.EAFNOSUPPORT
+		return tcpip.FullAddress{}, wrongFamily
 	}
 	a := tcpip.FullAddress{Port: binary.BigEndian.Uint16(b[2:])}
 	if ip := tcpip.AddrFrom16Slice(b[8:24]); !ip.Unspecified() {
@@ -71,6 +100,29 @@ func (s *Socket) parse(b []byte, bind bool) (tcpip.FullAddress, error) {
 		a.Addr = header.IPv6Loopback
 	}
 	return a, nil
+}
+
+// mayBind looks whether an address is one that a socket can have: of this
+// machine, or of many.
+func (s *Socket) mayBind(a tcpip.FullAddress) error {
+	switch ip := a.Addr; {
+	case ip.Len() == 0 || broadcast(ip) || header.IsV4MulticastAddress(ip):
+		return nil
+	case header.IsV6MulticastAddress(ip):
+		if s.isTCP() {
+			return unix.EINVAL
+		}
+		return nil
+	case ip.Len() == 16 && header.IsV4MappedAddress(ip):
+		a.Addr = tcpip.AddrFrom4Slice(ip.AsSlice()[12:])
+		if a.Addr.Unspecified() {
+			return nil
+		}
+		return s.mayBind(a)
+	case net.Default().CheckLocalAddress(a.NIC, protocolOf(ip), ip) == 0:
+		return unix.EADDRNOTAVAIL
+	}
+	return nil
 }
 
 func parse4(b []byte) tcpip.FullAddress {

@@ -13,24 +13,46 @@ import (
 )
 
 // sendControl reads the control messages of ip(7) and ipv6(7).
-func (s *Socket) sendControl(m *socket.Message, o *tcpip.WriteOptions, t *transfer) error {
+func (s *Socket) sendControl(c *socket.Caller, m *socket.Message, o *tcpip.WriteOptions, t *transfer) error {
 	return m.EachControl(func(level, typ int, data []byte) error {
 		switch {
 		case level == unix.SOL_SOCKET:
-			switch typ {
-			case unix.SCM_RIGHTS, unix.SCM_CREDENTIALS, unix.SO_TIMESTAMPING, unix.SO_MARK:
-				return nil // as Linux: of no meaning here
-			}
-			return unix.EINVAL
+			return controlSocket(c, typ, data)
 		case s.isTCP():
 			return nil
-		case level == unix.SOL_IP:
+		case level == unix.SOL_IP && s.toIPv4(o.To):
 			return s.control4(typ, data, o, t)
-		case level == unix.SOL_IPV6:
+		case level == unix.SOL_IPV6 && s.Family == unix.AF_INET6 && (typ == unix.IPV6_PKTINFO || !s.toIPv4(o.To)):
 			return s.control6(typ, data, o, t)
 		}
 		return nil
 	})
+}
+
+// timestampRequests are the flags of SO_TIMESTAMPING that a message may have
+// (SOF_TIMESTAMPING_TX_RECORD_MASK in include/uapi/linux/net_tstamp.h).
+const timestampRequests = unix.SOF_TIMESTAMPING_TX_HARDWARE | unix.SOF_TIMESTAMPING_TX_SOFTWARE |
+	unix.SOF_TIMESTAMPING_TX_SCHED | unix.SOF_TIMESTAMPING_TX_ACK
+
+// controlSocket checks a control message of SOL_SOCKET, which has no meaning here
+// (__sock_cmsg_send in net/core/sock.c).
+func controlSocket(c *socket.Caller, typ int, data []byte) error {
+	switch typ {
+	case unix.SCM_RIGHTS, unix.SCM_CREDENTIALS:
+		return nil
+	case unix.SO_MARK:
+		if !c.Creds.Has(unix.CAP_NET_ADMIN) && !c.Creds.Has(unix.CAP_NET_RAW) {
+			return unix.EPERM
+		}
+		if len(data) == 4 {
+			return nil
+		}
+	case unix.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW:
+		if len(data) == 4 && binary.LittleEndian.Uint32(data)&^timestampRequests == 0 {
+			return nil
+		}
+	}
+	return unix.EINVAL
 }
 
 func (s *Socket) control4(typ int, data []byte, o *tcpip.WriteOptions, t *transfer) error {
@@ -111,6 +133,9 @@ func by(o *tcpip.WriteOptions, t *transfer, index uint32) {
 // from sends a message from an address of this machine. The stack of the kernel
 // takes an IPv4 address here, too: see host/mkkernel/deps.go.
 func from(o *tcpip.WriteOptions, a tcpip.Address, index uint32) error {
+	if header.IsV4MulticastAddress(a) || a == header.IPv4Broadcast {
+		return unix.EINVAL
+	}
 	if a.Len() == header.IPv4AddressSize && net.Default().CheckLocalAddress(0, ipv4.ProtocolNumber, a) == 0 {
 		return unix.ENETUNREACH
 	}

@@ -36,6 +36,12 @@ const (
 // deviceIoctl does the requests of netdevice(7).
 func deviceIoctl(c *socket.Caller, as *mm.AddressSpace, cmd uint32, arg uint64) error {
 	if cmd < firstDevRequest || cmd > lastDevRequest {
+		if cmd&0xff00 == lastDevRequest&0xff00 { // a request for sockets: its struct is read first
+			var r [ifreqSize]byte
+			if err := as.CopyIn(r[:], arg); err != nil {
+				return err
+			}
+		}
 		return unix.ENOTTY
 	}
 	if cmd == siocGIFConf {

@@ -46,10 +46,14 @@ type family struct {
 }
 
 func (fam family) Pair(c *socket.Caller, typ, protocol int) (socket.Socket, socket.Socket, error) {
-	if _, err := fam.protocol(c, typ, protocol); err != nil {
-		return nil, nil, err
+	p, err := fam.protocol(c, typ, protocol)
+	if err == nil {
+		err = fam.known(typ, p)
 	}
-	return nil, nil, unix.EOPNOTSUPP
+	if err == nil {
+		err = unix.EOPNOTSUPP
+	}
+	return nil, nil, err
 }
 
 // protocol finds the transport of socket(2)'s arguments.
@@ -72,10 +76,13 @@ func (fam family) protocol(c *socket.Caller, typ, protocol int) (tcpip.Transport
 			return icmp.ProtocolNumber6, nil
 		}
 	case unix.SOCK_RAW:
+		if protocol == 0 {
+			break
+		}
 		if !c.Creds.Has(unix.CAP_NET_RAW) {
 			return 0, unix.EPERM
 		}
-		if protocol != 0 && protocol < 256 {
+		if protocol < 256 {
 			return tcpip.TransportProtocolNumber(protocol), nil
 		}
 	default:
@@ -86,6 +93,9 @@ func (fam family) protocol(c *socket.Caller, typ, protocol int) (tcpip.Transport
 
 func (fam family) New(c *socket.Caller, typ, protocol int) (socket.Socket, error) {
 	p, err := fam.protocol(c, typ, protocol)
+	if err == nil {
+		err = fam.known(typ, p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,19 +110,23 @@ func (fam family) New(c *socket.Caller, typ, protocol int) (socket.Socket, error
 	return s, nil
 }
 
+// known tells whether the stack has the protocol of a raw socket.
+func (fam family) known(typ int, p tcpip.TransportProtocolNumber) error {
+	switch {
+	case typ != unix.SOCK_RAW, p == tcp.ProtocolNumber, p == udp.ProtocolNumber, p == unix.IPPROTO_RAW,
+		p == icmp.ProtocolNumber4 && fam.af == unix.AF_INET, p == icmp.ProtocolNumber6 && fam.af == unix.AF_INET6:
+		return nil
+	}
+	return unix.EPROTONOSUPPORT
+}
+
 // newEndpoint makes the endpoint of a socket.
 func (s *Socket) newEndpoint() (tcpip.Endpoint, *waiter.Queue, error) {
 	wq := new(waiter.Queue)
 	var ep tcpip.Endpoint
 	var err tcpip.Error
 	if s.Type == unix.SOCK_RAW {
-		known := s.transport == tcp.ProtocolNumber || s.transport == udp.ProtocolNumber ||
-			s.transport == icmp.ProtocolNumber4 && s.net == ipv4.ProtocolNumber ||
-			s.transport == icmp.ProtocolNumber6 && s.net == ipv6.ProtocolNumber
-		if !known && s.transport != unix.IPPROTO_RAW {
-			return nil, nil, unix.EPROTONOSUPPORT
-		}
-		ep, err = net.Default().NewRawEndpoint(s.transport, s.net, wq, known)
+		ep, err = net.Default().NewRawEndpoint(s.transport, s.net, wq, s.transport != unix.IPPROTO_RAW)
 	} else {
 		ep, err = net.Default().NewEndpoint(s.transport, s.net, wq)
 	}
@@ -197,6 +211,9 @@ func (s *Socket) Readiness() wait.Events {
 	}
 	shut := s.shut.Load()
 	if !s.isTCP() {
+		if ev&wait.Writable != 0 {
+			ev |= wait.WrBand
+		}
 		if s.endpoint().SocketOptions().PeekErr() != nil {
 			ev |= wait.Err
 		}
@@ -212,6 +229,9 @@ func (s *Socket) Readiness() wait.Events {
 	switch st := s.tcpState(); st {
 	case tcp.StateInitial, tcp.StateBound:
 		ev = ev&wait.Err | wait.Writable | wait.Hup
+		if shut&shutRead != 0 {
+			ev |= wait.Readable | wait.RdHup
+		}
 	case tcp.StateListen:
 		if shut&shutRead != 0 { // it listens no more
 			return ev&wait.Err | wait.Writable | wait.Hup
@@ -244,8 +264,11 @@ func (s *Socket) Readiness() wait.Events {
 
 // Bind implements socket.Socket.
 func (s *Socket) Bind(c *socket.Caller, b []byte) error {
-	a, err := s.parse(b, true)
+	a, err := s.parse(b, toBind)
 	if err != nil {
+		return err
+	}
+	if err := s.mayBind(a); err != nil {
 		return err
 	}
 	if a.Port != 0 && a.Port < firstUnprivileged && s.Type != unix.SOCK_RAW && !c.Creds.Has(unix.CAP_NET_BIND_SERVICE) {
@@ -268,7 +291,7 @@ func (s *Socket) Prepare(c *socket.Caller, b []byte, block bool) error {
 	if net.FamilyConfigured(unix.AF_INET) && net.FamilyConfigured(unix.AF_INET6) {
 		return nil
 	}
-	a, err := s.parse(b, false)
+	a, err := s.parse(b, toSend)
 	if err != nil {
 		return nil // the call itself says what is wrong
 	}
@@ -294,7 +317,7 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 	if b[0] == unix.AF_UNSPEC && b[1] == 0 {
 		return s.disconnect()
 	}
-	a, err := s.parse(b, false)
+	a, err := s.parse(b, toConnect)
 	if err != nil {
 		return err
 	}
@@ -382,15 +405,21 @@ func (s *Socket) Connected() error {
 
 // disconnect is connect(2) with AF_UNSPEC.
 func (s *Socket) disconnect() error {
-	if !s.isTCP() {
+	switch {
+	case s.isTCP():
+	case s.Type != unix.SOCK_RAW:
 		return errno(s.endpoint().Disconnect())
+	default:
+		if _, err := s.endpoint().GetRemoteAddress(); err != nil {
+			return nil // it is not connected
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.renew()
 }
 
-// renew gives a TCP socket a fresh endpoint; mu is held. Calls that run on the
+// renew gives a TCP or raw socket a fresh endpoint; mu is held. Calls that run on the
 // old one end with an error.
 func (s *Socket) renew() error {
 	ep, wq, err := s.newEndpoint()
@@ -482,6 +511,9 @@ func (s *Socket) Peer(b []byte) ([]byte, error) {
 
 // Shutdown implements socket.Socket.
 func (s *Socket) Shutdown(how int) error {
+	if how < unix.SHUT_RD || how > unix.SHUT_RDWR {
+		return unix.EINVAL
+	}
 	bits := uint32(how + 1)
 	var flags tcpip.ShutdownFlags
 	if bits&shutRead != 0 {
@@ -506,7 +538,7 @@ func (s *Socket) Shutdown(how int) error {
 	if flags&tcpip.ShutdownWrite != 0 && err == nil {
 		err = errno(s.endpoint().Shutdown(tcpip.ShutdownWrite))
 	}
-	if err == nil || !s.isTCP() && err == unix.ENOTCONN {
+	if err == nil || err == unix.ENOTCONN {
 		s.shut.Or(bits)
 		s.Notify(wait.Readable | wait.Writable | wait.RdHup | wait.Hup)
 	}
@@ -563,6 +595,9 @@ func (s *Socket) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, err
 	case unix.SIOCOUTQ:
 		opt = tcpip.SendQueueSizeOption
 	case siocAtMark:
+		if !s.isTCP() {
+			return 0, unix.ENOTTY
+		}
 		return 0, as.Store32(arg, 0)
 	default:
 		return 0, unix.ENOTTY

@@ -129,12 +129,12 @@ func TestStream(t *testing.T) {
 
 // Addresses of all lengths and contents do no harm.
 func FuzzAddress(f *testing.F) {
-	f.Add(loopback(unix.AF_INET, []byte{1, 2}), true)
-	f.Add(loopback(unix.AF_INET6, []byte{1, 2}), false)
+	f.Add(loopback(unix.AF_INET, []byte{1, 2}), uint8(toBind))
+	f.Add(loopback(unix.AF_INET6, []byte{1, 2}), uint8(toSend))
 	s4, s6 := open(f, unix.AF_INET, unix.SOCK_DGRAM), open(f, unix.AF_INET6, unix.SOCK_DGRAM)
-	f.Fuzz(func(t *testing.T, b []byte, bind bool) {
+	f.Fuzz(func(t *testing.T, b []byte, u uint8) {
 		for _, s := range []*Socket{s4, s6} {
-			if a, err := s.parse(b, bind); err == nil {
+			if a, err := s.parse(b, use(u%3)); err == nil {
 				if n := len(s.append(nil, a)); n != sizeIn && n != sizeIn6 {
 					t.Errorf("an address of %d bytes", n)
 				}

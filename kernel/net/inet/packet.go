@@ -18,11 +18,8 @@ import (
 type packetFamily struct{}
 
 func (packetFamily) New(c *socket.Caller, typ, protocol int) (socket.Socket, error) {
-	if !c.Creds.Has(unix.CAP_NET_RAW) {
-		return nil, unix.EPERM
-	}
-	if typ != unix.SOCK_RAW && typ != unix.SOCK_DGRAM {
-		return nil, unix.ESOCKTNOSUPPORT
+	if err := checkPacket(c, typ); err != nil {
+		return nil, err
 	}
 	s := new(packetSocket)
 	s.Init(unix.AF_PACKET, typ, protocol)
@@ -36,8 +33,22 @@ func (packetFamily) New(c *socket.Caller, typ, protocol int) (socket.Socket, err
 	return s, nil
 }
 
-func (packetFamily) Pair(*socket.Caller, int, int) (socket.Socket, socket.Socket, error) {
-	return nil, nil, unix.EOPNOTSUPP
+func (packetFamily) Pair(c *socket.Caller, typ, protocol int) (socket.Socket, socket.Socket, error) {
+	err := checkPacket(c, typ)
+	if err == nil {
+		err = unix.EOPNOTSUPP
+	}
+	return nil, nil, err
+}
+
+func checkPacket(c *socket.Caller, typ int) error {
+	if !c.Creds.Has(unix.CAP_NET_RAW) {
+		return unix.EPERM
+	}
+	if typ != unix.SOCK_RAW && typ != unix.SOCK_DGRAM {
+		return unix.ESOCKTNOSUPPORT
+	}
+	return nil
 }
 
 // swap turns network byte order into this machine's.
@@ -76,7 +87,7 @@ func parseLL(b []byte) (tcpip.FullAddress, error) {
 }
 
 func appendLL(b []byte, index int, proto uint16, kind uint8, mac string) []byte {
-	hw := uint16(unix.ARPHRD_ETHER)
+	hw := uint16(0)
 	if i, err := net.InterfaceByIndex(index); err == nil {
 		hw = i.Type
 		if mac == "" {
@@ -116,17 +127,22 @@ func (s *packetSocket) Bind(c *socket.Caller, b []byte) error {
 }
 
 func (s *packetSocket) Name(b []byte) ([]byte, error) {
-	return appendLL(b, int(s.bound.Load()), uint16(s.proto.Load()), 0, ""), nil
+	n := len(b)
+	b = appendLL(b, int(s.bound.Load()), uint16(s.proto.Load()), 0, "")
+	return b[:n+12+int(b[n+11])], nil // without what the hardware's address leaves free
 }
 
 func (s *packetSocket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	t := transferOf(m)
 	defer t.free()
 	opts := tcpip.WriteOptions{Atomic: true}
-	if len(m.Name) > 0 {
+	if m.Name != nil {
 		var err error
 		if t.to, err = parseLL(m.Name); err != nil {
 			return 0, err
+		}
+		if _, err := net.InterfaceByIndex(int(t.to.NIC)); err != nil {
+			return 0, unix.ENXIO
 		}
 		opts.To = &t.to
 	} else if s.bound.Load() == 0 {
@@ -224,7 +240,20 @@ func (s *packetSocket) GetOption(c *socket.Caller, level, name, room int) ([]byt
 }
 
 func (s *packetSocket) Readiness() wait.Events {
-	return wait.Events(s.ep.Readiness(waiter.ReadableEvents | waiter.WritableEvents))
+	return wait.Events(s.ep.Readiness(waiter.ReadableEvents|waiter.WritableEvents)) | wait.WrBand
+}
+
+// Ioctl does SIOCINQ, SIOCOUTQ: what is sent is with the interface at once.
+func (s *packetSocket) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
+	n := 0
+	switch cmd {
+	case unix.SIOCINQ:
+		n, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption) // 0 if it fails
+	case unix.SIOCOUTQ:
+	default:
+		return 0, unix.ENOTTY
+	}
+	return 0, as.Store32(arg, uint32(n))
 }
 
 func (s *packetSocket) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {

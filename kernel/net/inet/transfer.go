@@ -88,7 +88,9 @@ func (t *transfer) Write(p []byte) (int, error) {
 // Send implements socket.Socket.
 func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	if m.Flags&(unix.MSG_OOB|unix.MSG_FASTOPEN) != 0 {
-		return 0, unix.EOPNOTSUPP
+		if err := s.specialSend(m); err != nil {
+			return 0, err
+		}
 	}
 	if s.HasError() {
 		if err := s.TakeError(); err != nil {
@@ -110,17 +112,29 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 		if s.shut.Load()&shutWrite != 0 {
 			return 0, unix.EPIPE
 		}
-		if len(m.Name) > 0 {
+		if m.Name != nil && !s.noName(m.Name) {
 			var err error
-			if t.to, err = s.parse(m.Name, false); err != nil {
+			if t.to, err = s.parse(m.Name, toSend); err != nil {
 				return 0, err
 			}
 			opts.To = &t.to
+		} else if m.Control != nil || s.Type == unix.SOCK_RAW {
+			if _, err := s.endpoint().GetRemoteAddress(); err != nil {
+				return 0, unix.EDESTADDRREQ
+			}
+		}
+		if s.Type == unix.SOCK_RAW {
+			if s.Family == unix.AF_INET6 && opts.To != nil && t.to.Port != 0 && int(t.to.Port) != s.Protocol {
+				return 0, unix.EINVAL // rawv6_sendmsg takes the port as the protocol
+			}
+			if (s.transport == unix.IPPROTO_ICMP || s.transport == unix.IPPROTO_ICMPV6) && m.Buf.Len() < 2 {
+				return 0, unix.EFAULT // raw_probe_proto_opt reads type and code
+			}
 		}
 	}
 	t.tos = -1
 	if m.Control != nil {
-		if err := s.sendControl(m, &opts, t); err != nil {
+		if err := s.sendControl(c, m, &opts, t); err != nil {
 			return 0, err
 		}
 	}
@@ -142,6 +156,35 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 		s.ended()
 	}
 	return 0, errno(err)
+}
+
+// noName reports whether an address is none: udp(7) of IPv6 takes AF_UNSPEC so.
+func (s *Socket) noName(b []byte) bool {
+	if s.Family == unix.AF_INET && s.Type == unix.SOCK_RAW {
+		return len(b) == 0
+	}
+	return s.Family == unix.AF_INET6 && s.transport == unix.IPPROTO_UDP && s.Type == unix.SOCK_DGRAM &&
+		len(b) >= 2 && b[0] == unix.AF_UNSPEC && b[1] == 0
+}
+
+// specialSend refuses flags that the socket does not take; the state of a
+// connection is looked at first.
+func (s *Socket) specialSend(m *socket.Message) error {
+	if s.isTCP() {
+		if m.Flags&unix.MSG_FASTOPEN == 0 {
+			if err := s.maySend(); err != nil {
+				return err
+			}
+		}
+		return unix.EOPNOTSUPP
+	}
+	if m.Flags&unix.MSG_OOB == 0 {
+		return nil // MSG_FASTOPEN has no meaning
+	}
+	if s.Family == unix.AF_INET || s.Type == unix.SOCK_RAW {
+		return unix.EOPNOTSUPP
+	}
+	return nil
 }
 
 // ended notes, after an error, that the one which ended the connection was told.
@@ -195,10 +238,15 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		return s.recvError(m)
 	}
 	if m.Flags&unix.MSG_OOB != 0 {
-		if s.isTCP() {
+		switch {
+		case s.isTCP():
+			if s.tcpState() == tcp.StateListen {
+				return 0, unix.ENOTCONN
+			}
 			return 0, unix.EINVAL // no urgent data
+		case s.transport != unix.IPPROTO_UDP || s.Type == unix.SOCK_RAW:
+			return 0, unix.EOPNOTSUPP
 		}
-		return 0, unix.EOPNOTSUPP
 	}
 	if s.HasError() {
 		if err := s.TakeError(); err != nil {

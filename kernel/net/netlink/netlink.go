@@ -178,6 +178,13 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	if m.Flags&unix.MSG_OOB != 0 {
 		return 0, unix.EOPNOTSUPP
 	}
+	n := m.Buf.Len()
+	if n == 0 {
+		return 0, unix.ENODATA
+	}
+	if err := checkControl(c, m); err != nil {
+		return 0, err
+	}
 	s.mu.Lock()
 	to := s.to
 	if s.port == 0 {
@@ -190,7 +197,6 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 		to = binary.LittleEndian.Uint32(m.Name[4:])
 	}
-	n := m.Buf.Len()
 	if n > maxRequest {
 		return 0, unix.EMSGSIZE
 	}
@@ -214,6 +220,27 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 }
 
 const maxRequest = 64 << 10
+
+// checkControl looks at the control messages of a sender: credentials are
+// allowed, and have no meaning to the kernel (__scm_send in net/core/scm.c).
+func checkControl(c *socket.Caller, m *socket.Message) error {
+	if m.Control == nil {
+		return nil
+	}
+	return m.EachControl(func(level, typ int, data []byte) error {
+		switch {
+		case level != unix.SOL_SOCKET:
+			return nil
+		case typ == unix.SCM_CREDENTIALS:
+			cred, err := socket.ParseCred(data)
+			if err != nil {
+				return err
+			}
+			return c.MayClaim(cred)
+		}
+		return unix.EINVAL
+	})
+}
 
 // serve answers one request.
 func (s *Socket) serve(c *socket.Caller, b []byte) {
@@ -277,7 +304,7 @@ func (s *Socket) put(p packet) {
 
 // Recv implements socket.Socket.
 func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
-	if m.Flags&(unix.MSG_OOB|unix.MSG_ERRQUEUE) != 0 {
+	if m.Flags&unix.MSG_OOB != 0 {
 		return 0, unix.EOPNOTSUPP
 	}
 	s.mu.Lock()
@@ -326,7 +353,7 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 func (s *Socket) Readiness() wait.Events {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ev := wait.Writable
+	ev := wait.Writable | wait.WrBand
 	if len(s.queue) > 0 || s.lost {
 		ev |= wait.Readable
 	}

@@ -18,7 +18,8 @@ type Message struct {
 	Buf   *mm.Buf
 	Flags int // MSG_* of the call
 
-	// Name is where a message goes, nil for the peer; or where it came from.
+	// Name is where a message goes, nil for the peer; or where it came from. An empty one
+	// is not nil: sendto(2) was given an address without a length.
 	Name []byte
 	// WantName says that the receiver asks for Name.
 	WantName bool

@@ -5,6 +5,7 @@
 package socket
 
 import (
+	"encoding/binary"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ type Socket interface {
 	Name(b []byte) ([]byte, error)
 	// Peer appends the address of the peer (getpeername(2)) to b.
 	Peer(b []byte) ([]byte, error)
-	// Shutdown is shutdown(2): how is SHUT_RD, SHUT_WR or SHUT_RDWR.
+	// Shutdown is shutdown(2); EINVAL if how is not SHUT_RD, SHUT_WR or SHUT_RDWR.
 	Shutdown(how int) error
 
 	// Send takes what it can of m.Buf, which it consumes; a stream may take a
@@ -77,6 +78,36 @@ func (c *Caller) Cred() Cred {
 	return Cred{int32(c.PID), c.Creds.EUID, c.Creds.EGID}
 }
 
+// ParseCred reads the struct ucred of SCM_CREDENTIALS.
+func ParseCred(data []byte) (Cred, error) {
+	if len(data) != unix.SizeofUcred {
+		return Cred{}, unix.EINVAL
+	}
+	return Cred{
+		PID: int32(binary.LittleEndian.Uint32(data)),
+		UID: binary.LittleEndian.Uint32(data[4:]),
+		GID: binary.LittleEndian.Uint32(data[8:]),
+	}, nil
+}
+
+// MayClaim refuses credentials that are not the caller's own, unless it may have
+// any (unix(7)).
+func (c *Caller) MayClaim(x Cred) error {
+	me := c.Creds
+	if x.PID != int32(c.PID) && !me.Has(unix.CAP_SYS_ADMIN) ||
+		x.UID != me.UID && x.UID != me.EUID && x.UID != me.SUID && !me.Has(unix.CAP_SETUID) ||
+		x.GID != me.GID && x.GID != me.EGID && x.GID != me.SGID && !me.Has(unix.CAP_SETGID) {
+		return unix.EPERM
+	}
+	if x.UID == ^uint32(0) || x.GID == ^uint32(0) {
+		return unix.EINVAL
+	}
+	if x.PID <= 0 {
+		return unix.ESRCH
+	}
+	return nil
+}
+
 // KernelCaller is for transfers that no thread asked for in person: splice(2),
 // sendfile(2).
 var KernelCaller = Caller{Caller: vfs.Kernel()}
@@ -89,8 +120,8 @@ type Family interface {
 	Pair(c *Caller, typ, protocol int) (a, b Socket, err error)
 }
 
-// maxFamily is beyond AF_MAX.
-const maxFamily = 64
+// maxFamily is AF_MAX.
+const maxFamily = 46
 
 var families [maxFamily]Family
 
@@ -98,11 +129,17 @@ var families [maxFamily]Family
 func Register(af int, f Family) { families[af] = f }
 
 func family(af, typ int) (Family, error) {
-	if af < 0 || af >= maxFamily || families[af] == nil {
+	if af < 0 || af >= maxFamily {
 		return nil, unix.EAFNOSUPPORT
 	}
 	if typ < 0 || typ > unix.SOCK_PACKET {
 		return nil, unix.EINVAL
+	}
+	if af == unix.AF_INET && typ == unix.SOCK_PACKET { // as in Linux 2.0
+		af = unix.AF_PACKET
+	}
+	if families[af] == nil {
+		return nil, unix.EAFNOSUPPORT
 	}
 	return families[af], nil
 }

@@ -30,8 +30,16 @@ func (s *Socket) room() int { return int(int64(s.SndBuf.Load()) - s.sent.Load())
 
 // Send implements socket.Socket.
 func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
-	if m.Flags&unix.MSG_OOB != 0 {
-		return 0, unix.EOPNOTSUPP
+	if s.Type == unix.SOCK_SEQPACKET {
+		if err := s.TakeError(); err != nil {
+			return 0, err
+		}
+		s.mu.Lock()
+		st := s.state
+		s.mu.Unlock()
+		if st != connected {
+			return 0, unix.ENOTCONN
+		}
 	}
 	if m.Control != nil && !m.Parsed {
 		if err := s.parseControl(c, m); err != nil {
@@ -41,6 +49,9 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 	}
 	if s.Type == unix.SOCK_STREAM {
 		return s.sendStream(c, m)
+	}
+	if m.Flags&unix.MSG_OOB != 0 {
+		return 0, unix.EOPNOTSUPP
 	}
 	return s.sendPacket(c, m)
 }
@@ -56,15 +67,11 @@ func (s *Socket) parseControl(c *socket.Caller, m *socket.Message) error {
 		case unix.SCM_RIGHTS:
 			return takeRights(c, m, data)
 		case unix.SCM_CREDENTIALS:
-			if len(data) != unix.SizeofUcred {
-				return unix.EINVAL
+			cred, err := socket.ParseCred(data)
+			if err != nil {
+				return err
 			}
-			cred := socket.Cred{
-				PID: int32(binary.LittleEndian.Uint32(data)),
-				UID: binary.LittleEndian.Uint32(data[4:]),
-				GID: binary.LittleEndian.Uint32(data[8:]),
-			}
-			if err := checkCred(c, cred); err != nil {
+			if err := c.MayClaim(cred); err != nil {
 				return err
 			}
 			m.Cred, m.HasCred = cred, true
@@ -72,24 +79,6 @@ func (s *Socket) parseControl(c *socket.Caller, m *socket.Message) error {
 		}
 		return unix.EINVAL
 	})
-}
-
-// checkCred refuses credentials that are not the caller's own, unless it may
-// have any (unix(7)).
-func checkCred(c *socket.Caller, x socket.Cred) error {
-	me := c.Creds
-	if x.PID != int32(c.PID) && !me.Has(unix.CAP_SYS_ADMIN) ||
-		x.UID != me.UID && x.UID != me.EUID && x.UID != me.SUID && !me.Has(unix.CAP_SETUID) ||
-		x.GID != me.GID && x.GID != me.EGID && x.GID != me.SGID && !me.Has(unix.CAP_SETGID) {
-		return unix.EPERM
-	}
-	if x.UID == ^uint32(0) || x.GID == ^uint32(0) {
-		return unix.EINVAL
-	}
-	if x.PID <= 0 {
-		return unix.ESRCH
-	}
-	return nil
 }
 
 // label gives a packet its sender.
@@ -107,17 +96,23 @@ func (s *Socket) sendStream(c *socket.Caller, m *socket.Message) (int, error) {
 	s.mu.Lock()
 	to, st := s.peer, s.state
 	s.mu.Unlock()
+	if m.Flags&unix.MSG_OOB != 0 && m.Buf.Len() == 0 {
+		return 0, unix.EOPNOTSUPP
+	}
 	if len(m.Name) > 0 {
 		if st == connected {
 			return 0, unix.EISCONN
 		}
 		return 0, unix.EOPNOTSUPP
 	}
+	if st != connected {
+		return 0, unix.ENOTCONN
+	}
 	if s.shut.Load()&shutWrite != 0 {
 		return 0, unix.EPIPE
 	}
-	if st != connected {
-		return 0, unix.ENOTCONN
+	if m.Flags&unix.MSG_OOB != 0 {
+		return 0, unix.EOPNOTSUPP
 	}
 	if len(m.Files) > 0 && tooMany(c, len(m.Files)) {
 		return 0, unix.ETOOMANYREFS
@@ -185,15 +180,9 @@ func (s *Socket) sendPacket(c *socket.Caller, m *socket.Message) (int, error) {
 	n := m.Buf.Len()
 	var to *Socket
 	s.mu.Lock()
-	peer, st := s.peer, s.state
+	peer := s.peer
 	s.mu.Unlock()
 	if s.Type == unix.SOCK_SEQPACKET {
-		if err := s.TakeError(); err != nil {
-			return 0, err
-		}
-		if st != connected {
-			return 0, unix.ENOTCONN
-		}
 		m.Name = nil
 	}
 	switch {
@@ -285,9 +274,6 @@ func (s *Socket) maySend(to *Socket) error {
 
 // Recv implements socket.Socket.
 func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
-	if m.Flags&unix.MSG_OOB != 0 {
-		return 0, unix.EOPNOTSUPP
-	}
 	s.mu.Lock()
 	st := s.state
 	s.mu.Unlock()
@@ -298,6 +284,12 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		case unix.SOCK_SEQPACKET:
 			return 0, unix.ENOTCONN
 		}
+	}
+	if m.Flags&unix.MSG_OOB != 0 {
+		if s.Type == unix.SOCK_STREAM {
+			return 0, unix.EINVAL // there is none
+		}
+		return 0, unix.EOPNOTSUPP
 	}
 	if s.Type == unix.SOCK_STREAM {
 		return s.recvStream(m)

@@ -407,6 +407,9 @@ func (s *Socket) Peer(b []byte) ([]byte, error) {
 
 // Shutdown implements socket.Socket.
 func (s *Socket) Shutdown(how int) error {
+	if how < unix.SHUT_RD || how > unix.SHUT_RDWR {
+		return unix.EINVAL
+	}
 	bits := uint32(how + 1) // SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2
 	s.mu.Lock()
 	s.shut.Or(bits)
@@ -542,7 +545,9 @@ func (s *Socket) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) { return
 // Write implements vfs.FileImpl.
 func (s *Socket) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { return socket.Write(s, src) }
 
-// Ioctl does SIOCINQ, SIOCOUTQ.
+const siocAtMark = 0x8905
+
+// Ioctl does SIOCINQ, SIOCOUTQ, SIOCATMARK.
 func (s *Socket) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
 	switch cmd {
 	case unix.SIOCINQ:
@@ -553,6 +558,11 @@ func (s *Socket) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, err
 			return 0, unix.EINVAL
 		}
 		return 0, as.Store32(arg, uint32(s.q.available(s.Type != unix.SOCK_DGRAM)))
+	case siocAtMark:
+		if s.Type != unix.SOCK_STREAM {
+			return 0, unix.EOPNOTSUPP
+		}
+		return 0, as.Store32(arg, 0) // there is no urgent data
 	case unix.SIOCOUTQ:
 		return 0, as.Store32(arg, uint32(s.sent.Load()))
 	}
