@@ -45,7 +45,7 @@ func (s *Socket) parse(b []byte, u use) (tcpip.FullAddress, error) {
 			return tcpip.FullAddress{}, unix.EAFNOSUPPORT
 		}
 		if !bind && a.Addr.Len() == 0 {
-			a.Addr = header.IPv4Loopback
+			a.Addr = s.here()
 		}
 		return a, nil
 	}
@@ -92,9 +92,12 @@ func (s *Socket) parse(b []byte, u use) (tcpip.FullAddress, error) {
 		}
 		if len(b) >= sizeIn6 && (header.IsV6LinkLocalUnicastAddress(ip) || header.IsV6LinkLocalMulticastAddress(ip)) {
 			a.NIC = tcpip.NICID(binary.LittleEndian.Uint32(b[24:]))
-			if bind && a.NIC == 0 && header.IsV6LinkLocalUnicastAddress(ip) {
+			if bind && a.NIC == 0 && s.endpoint().SocketOptions().GetBindToDevice() == 0 {
 				return a, unix.EINVAL
 			}
+		}
+		if !bind && ip == mappedAny {
+			a.Addr = mappedLoopback
 		}
 	} else if !bind {
 		a.Addr = header.IPv6Loopback
@@ -123,6 +126,21 @@ func (s *Socket) mayBind(a tcpip.FullAddress) error {
 		return unix.EADDRNOTAVAIL
 	}
 	return nil
+}
+
+// ::ffff:0.0.0.0 and ::ffff:127.0.0.1.
+var (
+	mappedAny      = tcpip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
+	mappedLoopback = tcpip.AddrFrom16([16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1})
+)
+
+// here is where 0.0.0.0 leads: to the address that the socket is bound to, or to
+// this machine.
+func (s *Socket) here() tcpip.Address {
+	if l, err := s.endpoint().GetLocalAddress(); err == nil && l.Addr.Len() == header.IPv4AddressSize && !l.Addr.Unspecified() {
+		return l.Addr
+	}
+	return header.IPv4Loopback
 }
 
 func parse4(b []byte) tcpip.FullAddress {

@@ -155,8 +155,11 @@ type Socket struct {
 	// mu guards what follows.
 	mu     sync.Mutex
 	to     tcpip.FullAddress // of a connection that is being made
+	bound  tcpip.FullAddress // of TCP: what bind(2) was given
 	filter [32]byte          // ICMP_FILTER, ICMPV6_FILTER
 	groups []group           // joined
+
+	listenAt tcpip.FullAddress // listeners.mu guards it
 }
 
 const (
@@ -277,7 +280,16 @@ func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 	if s.Type == unix.SOCK_RAW {
 		a.Port = 0
 	}
-	return errno(s.endpoint().Bind(a))
+	if s.isTCP() && s.conflicts(a) {
+		return unix.EADDRINUSE
+	}
+	if err := errno(s.endpoint().Bind(a)); err != nil || !s.isTCP() {
+		return err
+	}
+	s.mu.Lock()
+	s.bound = a
+	s.mu.Unlock()
+	return nil
 }
 
 // firstUnprivileged is net.ipv4.ip_unprivileged_port_start.
@@ -329,17 +341,12 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 			return unix.EACCES
 		}
 	}
-	if a.Addr.Len() == 0 || a.Addr.Unspecified() { // this machine
-		if a.Addr = header.IPv6Loopback; s.net == ipv4.ProtocolNumber {
-			a.Addr = header.IPv4Loopback
+	if s.Family == unix.AF_INET6 {
+		if err := s.sameVersion(a); err != nil {
+			return err
 		}
 	}
 	if !s.isTCP() {
-		if s.Family == unix.AF_INET6 && a.Addr.Len() == header.IPv6AddressSize && !header.IsV4MappedAddress(a.Addr) {
-			if l, err := s.endpoint().GetLocalAddress(); err == nil && (l.Addr.Len() == header.IPv4AddressSize || header.IsV4MappedAddress(l.Addr)) {
-				return unix.EAFNOSUPPORT
-			}
-		}
 		if s.transport == udp.ProtocolNumber && a.Port == 0 {
 			a.Port = 65535 // to ask for the route, as programs do; nothing can be sent
 		}
@@ -369,13 +376,31 @@ func (s *Socket) Connect(c *socket.Caller, b []byte) error {
 	return err
 }
 
-// broadcast reports whether a is IPv4's address of all, which may be mapped.
+// sameVersion refuses to connect a socket that is bound to an address of the one
+// IP version to one of the other.
+func (s *Socket) sameVersion(to tcpip.FullAddress) error {
+	l, err := s.endpoint().GetLocalAddress()
+	if err != nil || l.Addr.Len() == 0 || l.Addr.Unspecified() {
+		return nil
+	}
+	from4, _ := s.shape(l.Addr)
+	to4, _ := s.shape(to.Addr)
+	if from4 && !to4 || !from4 && to.Addr.Len() == header.IPv4AddressSize {
+		return unix.EAFNOSUPPORT
+	}
+	return nil
+}
+
+// broadcast reports whether a is IPv4's address of all, or that of lo, which may
+// be mapped.
 func broadcast(a tcpip.Address) bool {
 	if header.IsV4MappedAddress(a) {
 		a = tcpip.AddrFrom4Slice(a.AsSlice()[12:])
 	}
-	return a == header.IPv4Broadcast
+	return a == header.IPv4Broadcast || a == loopbackBroadcast
 }
+
+var loopbackBroadcast = tcpip.AddrFrom4([4]byte{127, 255, 255, 255})
 
 // connectError takes the error that ended a connection; mu is held.
 func (s *Socket) connectError() error {
@@ -416,7 +441,24 @@ func (s *Socket) disconnect() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.renew()
+	if !s.isTCP() {
+		return s.renew()
+	}
+	var reset bool
+	switch s.tcpState() {
+	case tcp.StateInitial, tcp.StateBound:
+		return nil
+	case tcp.StateEstablished, tcp.StateCloseWait, tcp.StateFinWait1, tcp.StateFinWait2, tcp.StateSynRecv,
+		tcp.StateConnecting, tcp.StateSynSent:
+		reset = true
+	}
+	if err := s.renew(); err != nil {
+		return err
+	}
+	if reset {
+		s.SetError(unix.ECONNRESET) // tcp_disconnect
+	}
+	return nil
 }
 
 // renew gives a TCP or raw socket a fresh endpoint; mu is held. Calls that run on the
@@ -434,6 +476,12 @@ func (s *Socket) renew() error {
 	s.errTaken.Store(false)
 	s.failTold.Store(false)
 	s.use(ep, wq)
+	if s.isTCP() {
+		s.listens(false)
+		if s.bound.Port != 0 || s.bound.Addr.Len() != 0 {
+			ep.Bind(s.bound) //nolint:errcheck // another socket may have the port now
+		}
+	}
 	s.Notify(wait.Readable | wait.Writable | wait.Hup)
 	return nil
 }
@@ -457,9 +505,13 @@ func (s *Socket) Listen(c *socket.Caller, backlog int) error {
 		return unix.EOPNOTSUPP
 	}
 	s.small.backlog.Store(int32(min(backlog, 1<<31-1)))
+	if a, err := s.endpoint().GetLocalAddress(); err == nil && s.conflicts(a) {
+		return unix.EADDRINUSE
+	}
 	err := errno(s.endpoint().Listen(backlog + 1)) // one more than asked for, as Linux does
 	if err == nil {
 		s.shut.And(^uint32(shutRead)) // of a time when it listened before
+		s.listens(true)
 	}
 	return err
 }
@@ -526,6 +578,7 @@ func (s *Socket) Shutdown(how int) error {
 		// A listening socket ends listening; the port stays bound.
 		err := errno(s.endpoint().Shutdown(flags))
 		s.shut.Or(bits)
+		s.listens(false)
 		s.Notify(wait.Readable | wait.Hup)
 		return err
 	}
@@ -554,6 +607,9 @@ func (s *Socket) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) { retur
 // Release closes the socket. TCP goes on sending what was written.
 func (s *Socket) Release() {
 	all.remove(s)
+	if s.isTCP() && s.tcpState() == tcp.StateListen {
+		s.listens(false)
+	}
 	e := s.cur.Load()
 	if s.isTCP() && e.SocketOptions().GetLinger().Timeout > 0 {
 		e.Close()
