@@ -4,3 +4,10 @@ package linux
 const (
 	MSG_CMSG_COMPAT = 0x80000000
 )
+
+// Options and control messages of SOL_SOCKET that x/sys/unix lacks (include/uapi/asm-generic/socket.h, include/linux/socket.h).
+const (
+	SO_PASSPIDFD = 76
+	SO_PEERPIDFD = 77
+	SCM_PIDFD    = 4
+)

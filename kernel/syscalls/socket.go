@@ -8,6 +8,7 @@ import (
 
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
+	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
@@ -173,6 +174,7 @@ func accept(t *task.Thread, a *Args, flags uint32) (uint64, error) {
 	}
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
 		c := socketCaller(t)
+		c.Wait = !f.Nonblocking()
 		cloexec := flags&unix.SOCK_CLOEXEC != 0
 		var n socket.Socket
 		fd := -1
@@ -385,6 +387,36 @@ func sysShutdown(t *task.Thread, a *Args) (uint64, error) {
 	})
 }
 
+// peerPIDFD is SO_PEERPIDFD: the process that SO_PEERCRED names.
+func peerPIDFD(t *task.Thread, c *socket.Caller, s socket.Socket, a *Args, room uint32) (uint64, error) {
+	cred, err := s.GetOption(c, unix.SOL_SOCKET, unix.SO_PEERCRED, unix.SizeofUcred)
+	if err != nil {
+		return 0, err
+	}
+	pid := int(int32(le.Uint32(cred)))
+	if pid == 0 {
+		return 0, unix.ENODATA
+	}
+	p := task.Tasks.Process(pid)
+	if p == nil {
+		return 0, unix.EINVAL // it was waited for
+	}
+	fd, err := install(t, pidfd.New(p, 0), true)
+	if err != nil {
+		return 0, err
+	}
+	var b [4]byte
+	le.PutUint32(b[:], uint32(fd))
+	n := min(room, 4)
+	if err = t.MM.CopyOut(a[3], b[:n]); err == nil {
+		err = t.MM.Store32(a[4], n)
+	}
+	if err != nil {
+		t.Files.Close(int(fd))
+	}
+	return 0, err
+}
+
 // maxOption bounds what setsockopt(2) copies.
 const maxOption = 4096
 
@@ -420,6 +452,9 @@ func sysGetsockopt(t *task.Thread, a *Args) (uint64, error) {
 			return 0, unix.EINVAL
 		}
 		c := socketCaller(t)
+		if int32(a[1]) == unix.SOL_SOCKET && int32(a[2]) == linux.SO_PEERPIDFD {
+			return peerPIDFD(t, &c, s, a, n)
+		}
 		v, err := s.GetOption(&c, int(int32(a[1])), int(int32(a[2])), int(min(n, maxOption)))
 		if err != nil {
 			return 0, err

@@ -5,6 +5,7 @@ import (
 
 	"gosv/abi/linux"
 	"gosv/kernel/cpu"
+	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/mm"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
@@ -55,8 +56,9 @@ func recvSocket(t *task.Thread, f *vfs.File, s socket.Socket, m *socket.Message)
 	m.By = socketCaller(t)
 	base := s.Common()
 	whole := *m.Buf
-	n, err := s.Recv(&m.By, m)
 	block := m.Flags&(unix.MSG_DONTWAIT|unix.MSG_ERRQUEUE) == 0 && !f.Nonblocking()
+	m.By.Wait = block || m.Flags&socket.FlagEnds != 0
+	n, err := s.Recv(&m.By, m)
 	if !block {
 		return n, err
 	}
@@ -382,6 +384,9 @@ func recvHeader(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, h *[m
 		}
 	}
 	receiveFiles(t, m)
+	if s.Common().Flag(socket.FlagPassPIDFD) {
+		receivePIDFD(t, m)
+	}
 	if len(m.Received) > 0 {
 		if err := t.MM.CopyOut(le.Uint64(h[msgControl:]), m.Received); err != nil {
 			return 0, err
@@ -417,6 +422,25 @@ func receiveFiles(t *task.Thread, m *socket.Message) {
 	if len(m.Files) > 0 {
 		m.Out |= unix.MSG_CTRUNC
 	}
+}
+
+// receivePIDFD tells the receiver the sender's process (scm_pidfd_recv in
+// include/net/scm.h).
+func receivePIDFD(t *task.Thread, m *socket.Message) {
+	if m.ControlMax == 0 || m.ControlRoom() < 4 {
+		m.Out |= unix.MSG_CTRUNC
+		return
+	}
+	fd := -1
+	if p := task.Tasks.Process(int(m.Cred.PID)); p != nil && m.HasCred {
+		f := pidfd.New(p, 0)
+		if n, err := t.Files.Install(f, true); err == nil {
+			fd = n
+		} else {
+			f.Release()
+		}
+	}
+	m.AddControl32(unix.SOL_SOCKET, linux.SCM_PIDFD, uint32(fd))
 }
 
 func sysSendmsg(t *task.Thread, a *Args) (uint64, error) {

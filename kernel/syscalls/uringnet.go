@@ -42,6 +42,9 @@ func dontWait(q *uring.Request) int {
 	flags := int(q.OpFlags)
 	if !q.Wait {
 		flags |= unix.MSG_DONTWAIT
+		if !q.NoWait {
+			flags |= socket.FlagEnds
+		}
 	}
 	return flags
 }

@@ -49,7 +49,7 @@ func (s *Socket) parse(b []byte, u use) (tcpip.FullAddress, error) {
 		}
 		return a, nil
 	}
-	isUDP := s.transport == unix.IPPROTO_UDP && s.Type == unix.SOCK_DGRAM
+	isUDP := s.isUDP()
 	if af == unix.AF_INET && !s.isTCP() && len(b) >= sizeIn && (u == toConnect || u == toSend && isUDP) {
 		if s.endpoint().SocketOptions().GetV6Only() {
 			if u == toConnect {

@@ -150,6 +150,7 @@ type Socket struct {
 	released atomic.Bool   // and may linger
 	small    smallOptions
 	zero     zeroCopy
+	cork     cork
 	tosMu    sync.RWMutex // held while the endpoint has a message's type of service
 
 	// mu guards what follows.
@@ -202,6 +203,10 @@ func (s *Socket) Held() int64 {
 func (s *Socket) NotifyEvent(mask waiter.EventMask) { s.Notify(wait.Events(mask)) }
 
 func (s *Socket) isTCP() bool { return s.Type == unix.SOCK_STREAM }
+
+func (s *Socket) isUDP() bool {
+	return s.Type == unix.SOCK_DGRAM && s.transport == udp.ProtocolNumber
+}
 
 // tcpState is the state of a TCP socket.
 func (s *Socket) tcpState() tcp.EndpointState { return tcp.EndpointState(s.endpoint().State()) }
@@ -257,12 +262,22 @@ func (s *Socket) Readiness() wait.Events {
 		}
 		if shut&shutRead != 0 {
 			ev |= wait.Readable | wait.RdHup
+		} else if s.RcvLowat() > 1 && s.below() {
+			ev &^= wait.Readable
 		}
 		if shut == shutRead|shutWrite {
 			ev |= wait.Hup
 		}
 	}
 	return ev
+}
+
+// below reports whether less waits to be read than SO_RCVLOWAT says; not when the
+// buffer could not hold that (tcp_stream_is_readable in net/ipv4/tcp.c).
+func (s *Socket) below() bool {
+	n, err := s.endpoint().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	room := int(s.endpoint().SocketOptions().GetReceiveBufferSize()) / 2
+	return err == nil && n < min(s.RcvLowat(), room)
 }
 
 // Bind implements socket.Socket.
@@ -280,8 +295,13 @@ func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 	if s.Type == unix.SOCK_RAW {
 		a.Port = 0
 	}
-	if s.isTCP() && s.conflicts(a) {
-		return unix.EADDRINUSE
+	if s.isTCP() {
+		if s.tcpState() != tcp.StateInitial {
+			return unix.EINVAL
+		}
+		if s.conflicts(a) {
+			return unix.EADDRINUSE
+		}
 	}
 	if err := errno(s.endpoint().Bind(a)); err != nil || !s.isTCP() {
 		return err
@@ -505,6 +525,21 @@ func (s *Socket) Listen(c *socket.Caller, backlog int) error {
 		return unix.EOPNOTSUPP
 	}
 	s.small.backlog.Store(int32(min(backlog, 1<<31-1)))
+	switch s.tcpState() {
+	case tcp.StateInitial, tcp.StateBound, tcp.StateListen:
+	case tcp.StateError:
+		if !s.failTold.Load() {
+			return unix.EINVAL
+		}
+		s.mu.Lock()
+		err := s.renew()
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	default:
+		return unix.EINVAL
+	}
 	if a, err := s.endpoint().GetLocalAddress(); err == nil && s.conflicts(a) {
 		return unix.EADDRINUSE
 	}
@@ -585,7 +620,12 @@ func (s *Socket) Shutdown(how int) error {
 	// One after the other: both at once is how the stack closes an endpoint, with
 	// a reset if there is unread data.
 	var err error
-	if flags&tcpip.ShutdownRead != 0 {
+	if flags&tcpip.ShutdownRead != 0 && s.isUDP() {
+		// Linux goes on receiving: only a call that blocks finds the end.
+		if _, e := s.endpoint().GetRemoteAddress(); e != nil {
+			err = unix.ENOTCONN
+		}
+	} else if flags&tcpip.ShutdownRead != 0 {
 		err = errno(s.endpoint().Shutdown(tcpip.ShutdownRead))
 	}
 	if flags&tcpip.ShutdownWrite != 0 && err == nil {

@@ -88,7 +88,11 @@ func (s *Socket) GetOption(c *socket.Caller, level, name, room int) ([]byte, err
 	case unix.SOL_UDP:
 		if s.transport == unix.IPPROTO_UDP && !s.isTCP() {
 			switch name {
-			case unix.UDP_CORK, unix.UDP_ENCAP, unix.UDP_NO_CHECK6_TX, unix.UDP_NO_CHECK6_RX:
+			case unix.UDP_CORK:
+				s.cork.mu.Lock()
+				defer s.cork.mu.Unlock()
+				return socket.PutInt(truth(s.cork.on), room)
+			case unix.UDP_ENCAP, unix.UDP_NO_CHECK6_TX, unix.UDP_NO_CHECK6_RX:
 				return socket.PutInt(0, room)
 			}
 		}
@@ -294,9 +298,7 @@ func (s *Socket) setUDP(name int, v []byte) error {
 	case unix.UDP_NO_CHECK6_TX, unix.UDP_NO_CHECK6_RX:
 		return nil
 	case unix.UDP_CORK:
-		if n == 0 {
-			return nil
-		}
+		return s.setCork(n != 0)
 	case unix.UDP_GRO:
 		if n == 0 {
 			return nil

@@ -138,6 +138,9 @@ func (s *Socket) Send(c *socket.Caller, m *socket.Message) (int, error) {
 			return 0, err
 		}
 	}
+	if (opts.More || s.cork.some.Load()) && s.isUDP() {
+		return s.sendCorked(m, t, opts)
+	}
 	before := *m.Buf
 	net.Hold()
 	n, err := s.write(t, opts)
@@ -263,6 +266,9 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 	if err != nil {
 		if _, ok := err.(*tcpip.ErrBadBuffer); !ok || t.err != nil {
 			if _, closed := err.(*tcpip.ErrClosedForReceive); closed {
+				return 0, nil
+			}
+			if _, empty := err.(*tcpip.ErrWouldBlock); empty && c.Wait && s.shut.Load()&shutRead != 0 {
 				return 0, nil
 			}
 			return 0, errno(err)

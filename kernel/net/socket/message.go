@@ -10,6 +10,10 @@ import (
 	"gosv/kernel/vfs"
 )
 
+// FlagEnds is a flag of a message beside MSG_*: with MSG_DONTWAIT, a socket that was
+// shut ends as in a call that blocks. The caller waits by other means.
+const FlagEnds = 1 << 32
+
 // AddressSize is the size of struct sockaddr_storage, the longest address.
 const AddressSize = 128
 

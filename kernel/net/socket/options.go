@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gosv/abi/linux"
 	"gosv/kernel/wait"
 )
 
@@ -25,7 +26,7 @@ var boolOptions = [...]struct{ name, bit int }{
 	{unix.SO_TIMESTAMP, FlagTimestamp}, {unix.SO_TIMESTAMPNS, FlagTimestampNS}, {unix.SO_NO_CHECK, FlagNoCheck},
 	{unix.SO_RXQ_OVFL, flagRxqOvfl}, {unix.SO_WIFI_STATUS, flagWifiStatus}, {unix.SO_NOFCS, flagNoFCS},
 	{unix.SO_LOCK_FILTER, flagLockFilter}, {unix.SO_SELECT_ERR_QUEUE, flagSelectErrQueue},
-	{unix.SO_TIMESTAMP_NEW, FlagTimestampNew}, {unix.SO_TIMESTAMPNS_NEW, FlagTimestampNSNew},
+	{linux.SO_PASSPIDFD, FlagPassPIDFD}, {unix.SO_TIMESTAMP_NEW, FlagTimestampNew}, {unix.SO_TIMESTAMPNS_NEW, FlagTimestampNSNew},
 }
 
 // Bits of Base.flags.
@@ -50,6 +51,7 @@ const (
 	FlagZeroCopy
 	FlagTimestampNew
 	FlagTimestampNSNew
+	FlagPassPIDFD
 )
 
 // Flag reports whether an option is on.
@@ -161,8 +163,8 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 			if name == unix.SO_DEBUG && n != 0 && !c.Creds.Has(unix.CAP_NET_ADMIN) {
 				return unix.EACCES
 			}
-			if (name == unix.SO_PASSCRED || name == unix.SO_PASSSEC) && b.Family != unix.AF_UNIX && b.Family != unix.AF_NETLINK {
-				return nil // accepted, and of no consequence
+			if b.foreign(name) {
+				return unix.EOPNOTSUPP
 			}
 			b.SetFlag(uint64(o.bit), n != 0)
 			return nil
@@ -227,10 +229,24 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 	return nil
 }
 
+// foreign reports whether an option is one that only other families have.
+func (b *Base) foreign(name int) bool {
+	switch name {
+	case unix.SO_PASSCRED, unix.SO_PASSSEC:
+		return b.Family != unix.AF_UNIX && b.Family != unix.AF_NETLINK
+	case linux.SO_PASSPIDFD:
+		return b.Family != unix.AF_UNIX
+	}
+	return false
+}
+
 // GetSocketOption is getsockopt(2) for SOL_SOCKET.
 func (b *Base) GetSocketOption(c *Caller, name, room int) ([]byte, error) {
 	for _, o := range boolOptions {
 		if o.name == name {
+			if b.foreign(name) {
+				return nil, unix.EOPNOTSUPP
+			}
 			return PutInt(boolInt(b.Flag(uint64(o.bit))), room)
 		}
 	}

@@ -65,6 +65,9 @@ type Caller struct {
 	Files *vfs.FDTable
 	// Inflight is how many files the caller may have in messages.
 	Inflight uint64
+	// Wait says that the call blocks if there is nothing: one on a socket that was
+	// shut ends then, where one that does not block is told EAGAIN.
+	Wait bool
 }
 
 // Cred is struct ucred.

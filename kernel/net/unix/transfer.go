@@ -87,7 +87,7 @@ func (s *Socket) label(c *socket.Caller, m *socket.Message, p *packet, to *Socke
 	switch {
 	case m.HasCred:
 		p.cred, p.hasCred = m.Cred, true
-	case s.Flag(socket.FlagPassCred) || to.Flag(socket.FlagPassCred):
+	case s.Flag(socket.FlagPassCred|socket.FlagPassPIDFD) || to.Flag(socket.FlagPassCred|socket.FlagPassPIDFD):
 		p.cred, p.hasCred = c.Cred(), true
 	}
 }
@@ -198,7 +198,7 @@ func (s *Socket) sendPacket(c *socket.Caller, m *socket.Message) (int, error) {
 	default:
 		return 0, unix.ENOTCONN
 	}
-	if s.Flag(socket.FlagPassCred) && s.Type == unix.SOCK_DGRAM {
+	if s.Flag(socket.FlagPassCred|socket.FlagPassPIDFD) && s.Type == unix.SOCK_DGRAM {
 		s.mu.Lock()
 		err := s.autobind()
 		s.mu.Unlock()
@@ -292,28 +292,28 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		return 0, unix.EOPNOTSUPP
 	}
 	if s.Type == unix.SOCK_STREAM {
-		return s.recvStream(m)
+		return s.recvStream(c, m)
 	}
-	return s.recvPacket(m)
+	return s.recvPacket(c, m)
 }
 
 // empty is what a read of an empty queue gives.
-func (s *Socket) empty() error {
+func (s *Socket) empty(c *socket.Caller) error {
 	if err := s.TakeError(); err != nil {
 		return err
 	}
-	if s.shut.Load()&shutRead != 0 {
+	if s.shut.Load()&shutRead != 0 && (s.Type != unix.SOCK_DGRAM || c.Wait) {
 		return nil // end of file
 	}
 	return unix.EAGAIN
 }
 
-func (s *Socket) recvStream(m *socket.Message) (int, error) {
+func (s *Socket) recvStream(c *socket.Caller, m *socket.Message) (int, error) {
 	if m.Buf.Len() == 0 {
 		if s.q.len() > 0 {
 			return 0, nil
 		}
-		return 0, s.empty()
+		return 0, s.empty(c)
 	}
 	peek := m.Peeking()
 	done, skip := 0, 0
@@ -384,12 +384,13 @@ func (s *Socket) recvStream(m *socket.Message) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, s.empty()
+	return 0, s.empty(c)
 }
 
 // deliver gives the receiver the sender's name, credentials and files.
 func (s *Socket) deliver(m *socket.Message, p *packet, first bool) {
 	if first {
+		m.Cred, m.HasCred = p.cred, p.hasCred
 		if m.WantName && p.addr != nil {
 			m.Name = p.addr.append(m.NameBuf())
 		}
@@ -419,7 +420,7 @@ func PutCred(b []byte, c socket.Cred) {
 	binary.LittleEndian.PutUint32(b[8:], c.GID)
 }
 
-func (s *Socket) recvPacket(m *socket.Message) (int, error) {
+func (s *Socket) recvPacket(c *socket.Caller, m *socket.Message) (int, error) {
 	s.q.mu.Lock()
 	p := s.q.front()
 	peek := m.Peeking()
@@ -437,7 +438,7 @@ func (s *Socket) recvPacket(m *socket.Message) (int, error) {
 	}
 	if p == nil {
 		s.q.mu.Unlock()
-		return 0, s.empty()
+		return 0, s.empty(c)
 	}
 	s.deliver(m, p, true)
 	n := p.n - skip
@@ -450,6 +451,9 @@ func (s *Socket) recvPacket(m *socket.Message) (int, error) {
 		}
 	}
 	if s.PeekOff() >= 0 {
+		if !peek {
+			done = p.n // the whole message is gone
+		}
 		s.MovePeekOff(done, peek)
 	}
 	if peek {

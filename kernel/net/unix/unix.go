@@ -251,7 +251,7 @@ func (s *Socket) Connect(c *socket.Caller, addr []byte) error {
 	if s.Type == unix.SOCK_DGRAM {
 		return s.connectDgram(c, addr)
 	}
-	if s.Flag(socket.FlagPassCred) {
+	if s.Flag(socket.FlagPassCred | socket.FlagPassPIDFD) {
 		s.mu.Lock()
 		err := s.autobind()
 		s.mu.Unlock()
@@ -299,7 +299,7 @@ func (s *Socket) connectDgram(c *socket.Caller, addr []byte) error {
 		s.disconnected(old)
 		return nil
 	}
-	if s.Flag(socket.FlagPassCred) {
+	if s.Flag(socket.FlagPassCred | socket.FlagPassPIDFD) {
 		s.mu.Lock()
 		err := s.autobind()
 		s.mu.Unlock()
@@ -358,7 +358,7 @@ func (s *Socket) Accept(c *socket.Caller) (socket.Socket, error) {
 		return nil, unix.EINVAL
 	}
 	if len(s.accept) == 0 {
-		if s.shut.Load()&shutRead != 0 {
+		if s.shut.Load()&shutRead != 0 && c.Wait {
 			return nil, unix.EINVAL
 		}
 		return nil, unix.EAGAIN
