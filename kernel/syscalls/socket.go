@@ -158,9 +158,8 @@ func sysBind(t *task.Thread, a *Args) (uint64, error) {
 
 func sysListen(t *task.Thread, a *Args) (uint64, error) {
 	return withSocket(t, a[0], func(f *vfs.File, s socket.Socket) (uint64, error) {
-		const somaxconn = 4096
 		c := socketCaller(t)
-		return 0, s.Listen(&c, int(min(uint32(a[1]), somaxconn)))
+		return 0, s.Listen(&c, int(min(uint32(a[1]), uint32(socket.MaxBacklog.Load()))))
 	})
 }
 

@@ -309,9 +309,6 @@ func header(t *task.Thread, addr uint64, h *[msghdrSize]byte) (*operand, error) 
 	return newVector(t, le.Uint64(h[msgIov:]), le.Uint64(h[msgIovlen:]))
 }
 
-// maxControl bounds the control data of one message (net.core.optmem_max).
-const maxControl = 128 << 10
-
 func sendMessage(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, flags int) (int, error) {
 	var h [msghdrSize]byte
 	o, err := header(t, addr, &h)
@@ -332,7 +329,7 @@ func sendHeader(t *task.Thread, f *vfs.File, s socket.Socket, h *[msghdrSize]byt
 		}
 	}
 	if n := le.Uint64(h[msgControllen:]); n > 0 && le.Uint64(h[msgControl:]) != 0 {
-		if n > maxControl {
+		if n > uint64(socket.MaxControl.Load()) {
 			return 0, unix.ENOBUFS
 		}
 		b := m.ControlBuf()
@@ -368,7 +365,7 @@ func recvHeader(t *task.Thread, f *vfs.File, s socket.Socket, addr uint64, h *[m
 	defer m.Reset()
 	m.WantName = le.Uint64(h[msgName:]) != 0
 	if le.Uint64(h[msgControl:]) != 0 {
-		m.ControlMax = int(min(le.Uint64(h[msgControllen:]), maxControl))
+		m.ControlMax = int(min(le.Uint64(h[msgControllen:]), 128<<10)) // more than a message brings
 	}
 	n, err := recvSocket(t, f, s, m)
 	if err != nil {

@@ -54,7 +54,6 @@ var sysctls = [...]sysctl.Row{
 	{Name: "fs.overflowgid", Value: sysctl.Fixed("65534")},
 	{Name: "fs.suid_dumpable", Value: sysctl.Fixed("0")},
 	{Name: "fs.mount-max", Value: sysctl.Fixed("100000")},
-	{Name: "net.core.somaxconn", Value: sysctl.Fixed("4096")},
 }
 
 func init() { sysctl.Register(sysctls[:]) }

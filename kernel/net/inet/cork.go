@@ -39,6 +39,11 @@ func (s *Socket) sendCorked(m *socket.Message, t *transfer, opts tcpip.WriteOpti
 		return 0, unix.EMSGSIZE
 	}
 	if !k.begun {
+		if opts.To == nil {
+			if _, err := s.endpoint().GetRemoteAddress(); err != nil {
+				return 0, unix.EDESTADDRREQ
+			}
+		}
 		k.begun, k.opts, k.tos = true, opts, t.tos
 		if opts.To != nil {
 			k.to = t.to

@@ -13,6 +13,7 @@
 package inet
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ func init() {
 	socket.Register(unix.AF_INET, family{unix.AF_INET, ipv4.ProtocolNumber})
 	socket.Register(unix.AF_INET6, family{unix.AF_INET6, ipv6.ProtocolNumber})
 	socket.Register(unix.AF_PACKET, packetFamily{})
+	socket.SetDatagramDefaults = net.SetDatagramDefaults
 }
 
 type family struct {
@@ -71,9 +73,9 @@ func (fam family) protocol(c *socket.Caller, typ, protocol int) (tcpip.Transport
 		case protocol == 0 || protocol == unix.IPPROTO_UDP:
 			return udp.ProtocolNumber, nil
 		case protocol == unix.IPPROTO_ICMP && fam.af == unix.AF_INET:
-			return icmp.ProtocolNumber4, nil
+			return icmp.ProtocolNumber4, mayPing(c)
 		case protocol == unix.IPPROTO_ICMPV6 && fam.af == unix.AF_INET6:
-			return icmp.ProtocolNumber6, nil
+			return icmp.ProtocolNumber6, mayPing(c)
 		}
 	case unix.SOCK_RAW:
 		if protocol == 0 {
@@ -106,8 +108,40 @@ func (fam family) New(c *socket.Caller, typ, protocol int) (socket.Socket, error
 		return nil, err
 	}
 	s.use(ep, wq)
+	s.setDefaults()
 	all.add(s)
 	return s, nil
+}
+
+// setDefaults gives a new socket what the settings of the machine say, where that
+// is not what the stack does anyway.
+func (s *Socket) setDefaults() {
+	ep := s.endpoint()
+	if s.Family == unix.AF_INET6 && net.BindV6Only.Load() != 0 {
+		ep.SocketOptions().SetV6Only(true)
+	}
+	if !s.isTCP() {
+		return
+	}
+	if n := net.KeepIdle.Load(); n != 7200 {
+		o := tcpip.KeepaliveIdleOption(time.Duration(n) * time.Second)
+		ep.SetSockOpt(&o) //nolint:errcheck // it takes any time
+	}
+	if n := net.KeepInterval.Load(); n != 75 {
+		o := tcpip.KeepaliveIntervalOption(time.Duration(n) * time.Second)
+		ep.SetSockOpt(&o) //nolint:errcheck // the same
+	}
+	if n := net.KeepProbes.Load(); n != 9 {
+		ep.SetSockOptInt(tcpip.KeepaliveCountOption, int(n)) //nolint:errcheck // the same
+	}
+}
+
+// mayPing is net.ipv4.ping_group_range (ping_init_sock in net/ipv4/ping.c).
+func mayPing(c *socket.Caller) error {
+	if net.MayPing(c.Creds.EGID) || slices.ContainsFunc(c.Creds.Groups, net.MayPing) {
+		return nil
+	}
+	return unix.EACCES
 }
 
 // known tells whether the stack has the protocol of a raw socket.
@@ -289,7 +323,7 @@ func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 	if err := s.mayBind(a); err != nil {
 		return err
 	}
-	if a.Port != 0 && a.Port < firstUnprivileged && s.Type != unix.SOCK_RAW && !c.Creds.Has(unix.CAP_NET_BIND_SERVICE) {
+	if a.Port != 0 && int32(a.Port) < net.FirstUnprivileged.Load() && s.Type != unix.SOCK_RAW && !c.Creds.Has(unix.CAP_NET_BIND_SERVICE) {
 		return unix.EACCES
 	}
 	if s.Type == unix.SOCK_RAW {
@@ -303,7 +337,11 @@ func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 			return unix.EADDRINUSE
 		}
 	}
-	if err := errno(s.endpoint().Bind(a)); err != nil || !s.isTCP() {
+	err = errno(s.endpoint().Bind(a))
+	if err == unix.EADDRNOTAVAIL { // the address was looked at before: there is no port
+		err = unix.EADDRINUSE
+	}
+	if err != nil || !s.isTCP() {
 		return err
 	}
 	s.mu.Lock()
@@ -311,9 +349,6 @@ func (s *Socket) Bind(c *socket.Caller, b []byte) error {
 	s.mu.Unlock()
 	return nil
 }
-
-// firstUnprivileged is net.ipv4.ip_unprivileged_port_start.
-const firstUnprivileged = 1024
 
 // Prepare waits until the network has been configured, if addr is beyond this
 // machine. It does so for non-blocking sockets too: the wait is at the start of
@@ -568,6 +603,7 @@ func (s *Socket) Accept(c *socket.Caller) (socket.Socket, error) {
 	n.InheritFrom(&s.Base)
 	n.small.inherit(&s.small)
 	n.use(ep, wq)
+	n.setDefaults()
 	all.add(n)
 	return n, nil
 }

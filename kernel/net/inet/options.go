@@ -177,6 +177,9 @@ func (s *Socket) setSocket(c *socket.Caller, name int, v []byte) error {
 				return unix.EPERM
 			}
 			lo, hi := so.SendBufferLimits()
+			if name == unix.SO_SNDBUF {
+				hi = min(hi, int64(socket.MaxSndBuf.Load()))
+			}
 			so.SetSendBufferSize(bufferSize(n, max(lo, minSndBuf), hi), true)
 			s.Notify(wait.Writable)
 			return nil
@@ -185,6 +188,9 @@ func (s *Socket) setSocket(c *socket.Caller, name int, v []byte) error {
 				return unix.EPERM
 			}
 			lo, hi := so.ReceiveBufferLimits()
+			if name == unix.SO_RCVBUF {
+				hi = min(hi, int64(socket.MaxRcvBuf.Load()))
+			}
 			so.SetReceiveBufferSize(bufferSize(n, lo, hi), true)
 			return nil
 		}

@@ -164,7 +164,7 @@ func (s *Socket) getIP(name, room int) ([]byte, error) {
 			return nil, errno(err)
 		}
 		if n == tcpip.UseDefaultIPv4TTL {
-			n = 64
+			n = net.DefaultTTL()
 		}
 		return putByteOrInt(n, room)
 	case unix.IP_MULTICAST_TTL:

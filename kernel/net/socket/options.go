@@ -13,7 +13,6 @@ import (
 // Sizes of buffers (socket(7), net.core.rmem_default and so on).
 const (
 	DefaultBuffer = 212992
-	maxBuffer     = 212992
 	minSndBuf     = 4608
 	minRcvBuf     = 2304
 )
@@ -120,9 +119,9 @@ func boolInt(on bool) int {
 
 // BufferSize is what a program that asks for n bytes of buffer gets: twice as
 // many, within limits (sock_setsockopt in net/core/sock.c).
-func BufferSize(n, min_ int, force bool) int32 {
+func BufferSize(n, min_, max_ int, force bool) int32 {
 	if !force {
-		n = int(min(uint32(n), maxBuffer))
+		n = int(min(uint32(n), uint32(max_)))
 	}
 	if n < 0 {
 		n = 0
@@ -183,13 +182,13 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 		if name == unix.SO_SNDBUFFORCE && !c.Creds.Has(unix.CAP_NET_ADMIN) {
 			return unix.EPERM
 		}
-		b.SndBuf.Store(BufferSize(n, minSndBuf, name == unix.SO_SNDBUFFORCE))
+		b.SndBuf.Store(BufferSize(n, minSndBuf, int(MaxSndBuf.Load()), name == unix.SO_SNDBUFFORCE))
 		b.Notify(wait.Writable)
 	case unix.SO_RCVBUF, unix.SO_RCVBUFFORCE:
 		if name == unix.SO_RCVBUFFORCE && !c.Creds.Has(unix.CAP_NET_ADMIN) {
 			return unix.EPERM
 		}
-		b.RcvBuf.Store(BufferSize(n, minRcvBuf, name == unix.SO_RCVBUFFORCE))
+		b.RcvBuf.Store(BufferSize(n, minRcvBuf, int(MaxRcvBuf.Load()), name == unix.SO_RCVBUFFORCE))
 	case unix.SO_RCVLOWAT:
 		if n < 0 {
 			n = 1<<31 - 1

@@ -261,8 +261,8 @@ type Base struct {
 func (b *Base) Init(family, typ, protocol int) {
 	b.Family, b.Type, b.Protocol = family, typ, protocol
 	b.ino = 1<<16 + lastIno.Add(1)
-	b.RcvBuf.Store(DefaultBuffer)
-	b.SndBuf.Store(DefaultBuffer)
+	b.RcvBuf.Store(rcvBuf.Load())
+	b.SndBuf.Store(sndBuf.Load())
 	b.rcvLowat.Store(1)
 	b.peekOff.Store(-1)
 }

@@ -101,14 +101,11 @@ const (
 	shutBoth  = 3
 )
 
-// maxDgramQueue is net.unix.max_dgram_qlen.
-const maxDgramQueue = 10
-
 func newSocket(typ int) *Socket {
 	s := new(Socket)
 	s.Init(unix.AF_UNIX, typ, 0)
 	s.peerCred = socket.Cred{PID: 0, UID: ^uint32(0), GID: ^uint32(0)}
-	s.backlog = maxDgramQueue
+	s.backlog = int(max(dgramQueue.Load(), 0))
 	all.add(s)
 	return s
 }
@@ -529,7 +526,7 @@ func (s *Socket) Readiness() wait.Events {
 		ev |= wait.Writable | wait.WrBand
 		if s.Type == unix.SOCK_DGRAM && p != nil {
 			p.mu.Lock()
-			if p.peer != s && p.q.len() > maxDgramQueue {
+			if p.peer != s && p.q.len() > p.backlog {
 				p.wait(s)
 				ev &^= wait.Writable | wait.WrBand
 			}
