@@ -108,6 +108,10 @@ func (fam family) New(c *socket.Caller, typ, protocol int) (socket.Socket, error
 		return nil, err
 	}
 	s.use(ep, wq)
+	if typ == unix.SOCK_RAW || typ == unix.SOCK_DGRAM && p != udp.ProtocolNumber {
+		s.SetFlag(socket.FlagReuseAddr, true)
+		ep.SocketOptions().SetReuseAddress(true)
+	}
 	s.setDefaults()
 	all.add(s)
 	return s, nil

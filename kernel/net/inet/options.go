@@ -21,7 +21,9 @@ type smallOptions struct {
 	notSentLowat, fastOpen, thinLinear  atomic.Int32
 	deferAccept, bindNoPort, minTTL     atomic.Int32
 	multicastAll, pathMTU, mtuDiscover6 atomic.Int32
-	flowInfo, v6MTU, backlog            atomic.Int32
+	v6MTU, backlog                      atomic.Int32
+	recvOpts, retOpts, minHops6         atomic.Int32
+	hints                               atomic.Uint32 // hintDontFrag and so on
 }
 
 // inherit copies what an accepted socket has from the listening one.
@@ -31,6 +33,27 @@ func (o *smallOptions) inherit(l *smallOptions) {
 	o.linger2.Store(l.linger2.Load())
 	o.notSentLowat.Store(l.notSentLowat.Load())
 }
+
+// Options that are kept, and without an effect here. Those with "no" are on in a
+// new socket.
+const (
+	hintDontFrag = 1 << iota
+	hintNoFlowLabel
+	hintNoMulticastAll
+	hintFlowInfo
+	hintNoCheckTx
+	hintNoCheckRx
+)
+
+func (o *smallOptions) hint(bit uint32, on bool) {
+	if on {
+		o.hints.Or(bit)
+	} else {
+		o.hints.And(^bit)
+	}
+}
+
+func (o *smallOptions) hinted(bit uint32) bool { return o.hints.Load()&bit != 0 }
 
 func truth(on bool) int {
 	if on {
@@ -92,8 +115,12 @@ func (s *Socket) GetOption(c *socket.Caller, level, name, room int) ([]byte, err
 				s.cork.mu.Lock()
 				defer s.cork.mu.Unlock()
 				return socket.PutInt(truth(s.cork.on), room)
-			case unix.UDP_ENCAP, unix.UDP_NO_CHECK6_TX, unix.UDP_NO_CHECK6_RX:
+			case unix.UDP_ENCAP:
 				return socket.PutInt(0, room)
+			case unix.UDP_NO_CHECK6_TX:
+				return socket.PutInt(truth(s.small.hinted(hintNoCheckTx)), room)
+			case unix.UDP_NO_CHECK6_RX:
+				return socket.PutInt(truth(s.small.hinted(hintNoCheckRx)), room)
 			}
 		}
 	case unix.SOL_RAW:
@@ -301,7 +328,11 @@ func (s *Socket) setUDP(name int, v []byte) error {
 		return err
 	}
 	switch name {
-	case unix.UDP_NO_CHECK6_TX, unix.UDP_NO_CHECK6_RX:
+	case unix.UDP_NO_CHECK6_TX:
+		s.small.hint(hintNoCheckTx, n != 0)
+		return nil
+	case unix.UDP_NO_CHECK6_RX:
+		s.small.hint(hintNoCheckRx, n != 0)
 		return nil
 	case unix.UDP_CORK:
 		return s.setCork(n != 0)
@@ -318,11 +349,8 @@ func (s *Socket) setRaw(name int, v []byte) error {
 	if name != icmpFilter || s.transport != unix.IPPROTO_ICMP {
 		return unix.ENOPROTOOPT
 	}
-	if len(v) < 4 {
-		return unix.EINVAL
-	}
 	s.mu.Lock()
-	copy(s.filter[:], v[:4])
+	copy(s.filter[:4], v)
 	s.mu.Unlock()
 	return nil
 }
@@ -331,15 +359,12 @@ func (s *Socket) setICMPv6(name int, v []byte) error {
 	if name != unix.ICMPV6_FILTER {
 		return unix.ENOPROTOOPT
 	}
-	if len(v) < 32 {
-		return unix.EINVAL
-	}
 	var f tcpip.ICMPv6Filter
-	for i := range f.DenyType {
-		f.DenyType[i] = binary.LittleEndian.Uint32(v[4*i:])
-	}
 	s.mu.Lock()
-	copy(s.filter[:], v[:32])
+	copy(s.filter[:], v)
+	for i := range f.DenyType {
+		f.DenyType[i] = binary.LittleEndian.Uint32(s.filter[4*i:])
+	}
 	s.mu.Unlock()
 	return errno(s.endpoint().SetSockOpt(&f))
 }

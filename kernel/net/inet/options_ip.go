@@ -11,7 +11,8 @@ import (
 	"gosv/kernel/net/socket"
 )
 
-// byteOrInt is the value of those options of ip(7) that may be one byte long.
+// byteOrInt is the value of those options of ip(7) that may be one byte long; of
+// nothing it is 0.
 func byteOrInt(v []byte) (int, error) {
 	switch {
 	case len(v) >= 4:
@@ -19,7 +20,7 @@ func byteOrInt(v []byte) (int, error) {
 	case len(v) >= 1:
 		return int(v[0]), nil
 	}
-	return 0, unix.EINVAL
+	return 0, nil
 }
 
 // putByteOrInt writes one byte if there is no room for an int.
@@ -52,6 +53,12 @@ func (s *Socket) setIP(c *socket.Caller, name int, v []byte) error {
 		return err
 	}
 	on := n != 0
+	if len(v) == 0 {
+		switch name {
+		case unix.IP_TTL, unix.IP_MULTICAST_TTL, unix.IP_MULTICAST_LOOP, unix.IP_MULTICAST_ALL, unix.IP_MINTTL:
+			return unix.EINVAL
+		}
+	}
 	switch name {
 	case unix.IP_TOS:
 		n &= 0xff
@@ -119,7 +126,10 @@ func (s *Socket) setIP(c *socket.Caller, name int, v []byte) error {
 			return unix.EINVAL
 		}
 		s.small.minTTL.Store(int32(n))
-	case unix.IP_RECVOPTS, unix.IP_RETOPTS: // packets with options are dropped before
+	case unix.IP_RECVOPTS: // packets with options are dropped before
+		s.small.recvOpts.Store(int32(truth(on)))
+	case unix.IP_RETOPTS:
+		s.small.retOpts.Store(int32(truth(on)))
 	case unix.IP_PASSSEC, unix.IP_CHECKSUM, unix.IP_RECVFRAGSIZE, unix.IP_NODEFRAG:
 		if on {
 			return unix.ENOPROTOOPT
@@ -193,10 +203,7 @@ func (s *Socket) getIP(name, room int) ([]byte, error) {
 	case unix.IP_RECVERR:
 		return flag(so.GetIPv4RecvError())
 	case unix.IP_HDRINCL:
-		if s.Type != unix.SOCK_RAW {
-			return nil, unix.ENOPROTOOPT
-		}
-		return flag(so.GetHeaderIncluded())
+		return flag(s.Type == unix.SOCK_RAW && so.GetHeaderIncluded())
 	case unix.IP_MTU_DISCOVER:
 		n := int(s.small.pathMTU.Load()) - 1
 		if n < 0 {
@@ -215,7 +222,11 @@ func (s *Socket) getIP(name, room int) ([]byte, error) {
 		return putByteOrInt(int(s.small.bindNoPort.Load()), room)
 	case unix.IP_OPTIONS:
 		return nil, nil
-	case unix.IP_FREEBIND, unix.IP_TRANSPARENT, unix.IP_RECVOPTS, unix.IP_RETOPTS, unix.IP_PASSSEC, unix.IP_CHECKSUM,
+	case unix.IP_RECVOPTS:
+		return putByteOrInt(int(s.small.recvOpts.Load()), room)
+	case unix.IP_RETOPTS:
+		return putByteOrInt(int(s.small.retOpts.Load()), room)
+	case unix.IP_FREEBIND, unix.IP_TRANSPARENT, unix.IP_PASSSEC, unix.IP_CHECKSUM,
 		unix.IP_RECVFRAGSIZE, unix.IP_NODEFRAG:
 		return putByteOrInt(0, room)
 	}
@@ -311,6 +322,9 @@ func (s *Socket) multicastInterface(v []byte) error {
 	}
 	if o.InterfaceAddr.Unspecified() {
 		o.InterfaceAddr = tcpip.Address{}
+	}
+	if o.InterfaceAddr == header.IPv4Broadcast && o.NIC == 0 {
+		return unix.EADDRNOTAVAIL
 	}
 	return errno(s.endpoint().SetSockOpt(&o))
 }

@@ -40,8 +40,11 @@ func (s *Socket) setIPv6(c *socket.Caller, name int, v []byte) error {
 	case unix.MCAST_JOIN_GROUP, unix.MCAST_LEAVE_GROUP:
 		return s.membershipAny(name == unix.MCAST_JOIN_GROUP, v)
 	}
+	if s.isTCP() && (name == unix.IPV6_MULTICAST_IF || name == unix.IPV6_MULTICAST_HOPS) {
+		return unix.ENOPROTOOPT
+	}
 	n, err := socket.Int(v)
-	if err != nil {
+	if err != nil && name != unix.IPV6_DONTFRAG && name != ipv6AutoFlowLabel {
 		return err
 	}
 	on := n != 0
@@ -107,8 +110,20 @@ func (s *Socket) setIPv6(c *socket.Caller, name int, v []byte) error {
 			return unix.EINVAL
 		}
 		s.small.v6MTU.Store(int32(n))
-	case unix.IPV6_DONTFRAG, ipv6MulticastAll, ipv6FlowInfoSend, ipv6AutoFlowLabel, ipv6AddrPrefs, ipv6MinHopCount:
-		s.small.flowInfo.Store(int32(n)) // hints, without an effect here
+	case unix.IPV6_DONTFRAG:
+		s.small.hint(hintDontFrag, on)
+	case ipv6MulticastAll:
+		s.small.hint(hintNoMulticastAll, !on)
+	case ipv6FlowInfoSend:
+		s.small.hint(hintFlowInfo, on)
+	case ipv6AutoFlowLabel:
+		s.small.hint(hintNoFlowLabel, !on)
+	case ipv6AddrPrefs: // a hint
+	case ipv6MinHopCount:
+		if n < 0 || n > 255 {
+			return unix.EINVAL
+		}
+		s.small.minHops6.Store(int32(n))
 	case ipv6FreeBind, ipv6Transparent, unix.IPV6_RECVRTHDR, unix.IPV6_RECVHOPOPTS,
 		unix.IPV6_RECVDSTOPTS, unix.IPV6_RECVPATHMTU, ipv6FlowInfo, ipv6RecvFragSize, ipv6RouterAlert:
 		if on {
@@ -185,7 +200,17 @@ func (s *Socket) getIPv6(name, room int) ([]byte, error) {
 			return nil, unix.ENOPROTOOPT
 		}
 		return number(tcpip.IPv6Checksum)
-	case unix.IPV6_DONTFRAG, ipv6MulticastAll, ipv6FlowInfoSend, ipv6AutoFlowLabel, ipv6AddrPrefs, ipv6MinHopCount, ipv6FreeBind,
+	case unix.IPV6_DONTFRAG:
+		return flag(s.small.hinted(hintDontFrag))
+	case ipv6MulticastAll:
+		return flag(!s.small.hinted(hintNoMulticastAll))
+	case ipv6FlowInfoSend:
+		return flag(s.small.hinted(hintFlowInfo))
+	case ipv6AutoFlowLabel:
+		return flag(!s.small.hinted(hintNoFlowLabel))
+	case ipv6MinHopCount:
+		return socket.PutInt(int(s.small.minHops6.Load()), room)
+	case ipv6AddrPrefs, ipv6FreeBind,
 		ipv6Transparent, unix.IPV6_RECVRTHDR, unix.IPV6_RECVHOPOPTS, unix.IPV6_RECVDSTOPTS,
 		unix.IPV6_RECVPATHMTU, ipv6FlowInfo, ipv6RecvFragSize:
 		return socket.PutInt(0, room)
@@ -195,11 +220,11 @@ func (s *Socket) getIPv6(name, room int) ([]byte, error) {
 
 // membership6 joins or leaves a group: struct ipv6_mreq.
 func (s *Socket) membership6(join bool, v []byte) error {
-	if s.isTCP() {
-		return unix.EPROTO
-	}
 	if len(v) < 20 {
 		return unix.EINVAL
+	}
+	if s.isTCP() {
+		return unix.EPROTO
 	}
 	m := tcpip.MembershipOption{MulticastAddr: tcpip.AddrFrom16Slice(v[:16]), NIC: tcpip.NICID(int32(binary.LittleEndian.Uint32(v[16:])))}
 	if !header.IsV6MulticastAddress(m.MulticastAddr) {

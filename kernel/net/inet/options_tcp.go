@@ -18,6 +18,7 @@ const (
 	maxKeepIntvl = 32767
 	maxKeepCnt   = 127
 	maxSynCount  = 127
+	maxWindow    = 32767
 )
 
 // congestionMax is TCP_CA_NAME_MAX.
@@ -58,9 +59,9 @@ func (s *Socket) setTCP(c *socket.Caller, name int, v []byte) error {
 	case unix.TCP_CORK:
 		so.SetCorkOption(n != 0)
 	case unix.TCP_QUICKACK:
-		so.SetQuickAck(n&1 != 0)
+		so.SetQuickAck(n != 0)
 	case unix.TCP_MAXSEG:
-		if n != 0 && !between(header.TCPMinimumMSS, header.TCPMaximumMSS) {
+		if n != 0 && !between(header.TCPMinimumMSS, maxWindow) {
 			return unix.EINVAL
 		}
 		if n == 0 {
@@ -101,13 +102,13 @@ func (s *Socket) setTCP(c *socket.Caller, name int, v []byte) error {
 		o := tcpip.TCPLingerTimeoutOption(time.Duration(n) * time.Second)
 		return errno(ep.SetSockOpt(&o))
 	case unix.TCP_DEFER_ACCEPT:
-		n = max(n, 0)
+		n = retransmissionTime(n)
 		s.small.deferAccept.Store(int32(n))
 		o := tcpip.TCPDeferAcceptOption(time.Duration(n) * time.Second)
 		return errno(ep.SetSockOpt(&o))
 	case unix.TCP_WINDOW_CLAMP:
-		if n < 0 {
-			return unix.EINVAL
+		if n != 0 {
+			n = max(n, minRcvBuf/2)
 		}
 		return errno(ep.SetSockOptInt(tcpip.TCPWindowClampOption, n))
 	case unix.TCP_NOTSENT_LOWAT:
@@ -116,7 +117,7 @@ func (s *Socket) setTCP(c *socket.Caller, name int, v []byte) error {
 		if n < 0 {
 			return unix.EINVAL
 		}
-		s.small.fastOpen.Store(int32(n)) // the queue stays empty: no peer is given a cookie
+		s.small.fastOpen.Store(min(int32(n), socket.MaxBacklog.Load())) // the queue stays empty: no peer is given a cookie
 	case unix.TCP_FASTOPEN_CONNECT:
 		if n != 0 && n != 1 {
 			return unix.EINVAL
@@ -142,6 +143,24 @@ func (s *Socket) setTCP(c *socket.Caller, name int, v []byte) error {
 		return unix.ENOPROTOOPT
 	}
 	return nil
+}
+
+// minRcvBuf is SOCK_MIN_RCVBUF.
+const minRcvBuf = 2304
+
+// retransmissionTime is the time after whole retransmissions, from one second on
+// and each twice as long up to two minutes, that is at least n seconds
+// (secs_to_retrans and retrans_to_secs in net/ipv4/tcp.c).
+func retransmissionTime(n int) int {
+	if n <= 0 {
+		return 0
+	}
+	time, pause := 1, 1
+	for count := 1; time < n && count < 255; count++ {
+		pause = min(2*pause, 120)
+		time += pause
+	}
+	return time
 }
 
 // getTCP is getsockopt(2) for tcp(7).

@@ -67,8 +67,11 @@ type packetSocket struct {
 
 func (s *packetSocket) NotifyEvent(mask waiter.EventMask) { s.Notify(wait.Events(mask)) }
 
-// sizeLL is struct sockaddr_ll.
-const sizeLL = 20
+// Sizes of struct sockaddr_ll and packet_mreq.
+const (
+	sizeLL   = 20
+	sizeMreq = 16
+)
 
 // parseLL does not look at the family: that of a packet's receiver need not be
 // there.
@@ -217,8 +220,14 @@ func (s *packetSocket) SetOption(c *socket.Caller, level, name int, v []byte) er
 			s.auxData.Store(n != 0)
 			return err
 		case unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_DROP_MEMBERSHIP:
-			if len(v) < 8 {
+			if len(v) < sizeMreq {
 				return unix.EINVAL
+			}
+			switch binary.LittleEndian.Uint16(v[4:]) {
+			case unix.PACKET_MR_MULTICAST, unix.PACKET_MR_UNICAST:
+				if name == unix.PACKET_ADD_MEMBERSHIP && binary.LittleEndian.Uint16(v[6:]) != 6 {
+					return unix.EINVAL // no hardware address
+				}
 			}
 			if binary.LittleEndian.Uint16(v[4:]) == unix.PACKET_MR_PROMISC {
 				return errno(net.Default().SetPromiscuousMode(tcpip.NICID(binary.LittleEndian.Uint32(v)), name == unix.PACKET_ADD_MEMBERSHIP))
@@ -233,6 +242,8 @@ func (s *packetSocket) GetOption(c *socket.Caller, level, name, room int) ([]byt
 	switch {
 	case level == unix.SOL_SOCKET:
 		return s.GetSocketOption(c, name, room)
+	case level == unix.SOL_PACKET && name == unix.PACKET_AUXDATA:
+		return socket.PutInt(truth(s.auxData.Load()), room)
 	case level == unix.SOL_PACKET && name == unix.PACKET_STATISTICS:
 		return socket.Cut(make([]byte, 8), room)
 	}

@@ -72,7 +72,7 @@ type Socket struct {
 	size   int
 	lost   bool // something did not fit: ENOBUFS once
 	to     uint32
-	capAck bool
+	flags  uint64 // options that are on, by number
 }
 
 // A packet is a datagram, and the group it was for.
@@ -270,7 +270,7 @@ func (s *Socket) serve(c *socket.Caller, b []byte) {
 			code = -int32(e)
 		}
 		r.out = binary.LittleEndian.AppendUint32(r.out, uint32(code))
-		if err != nil && !s.capAck {
+		if err != nil && !s.option(unix.NETLINK_CAP_ACK) {
 			r.out = append(r.out, b...)
 		} else {
 			r.out = append(r.out, b[:unix.SizeofNlMsghdr]...)
@@ -373,7 +373,7 @@ func (s *Socket) SetOption(c *socket.Caller, level, name int, v []byte) error {
 	}
 	n, err := socket.Int(v)
 	if err != nil {
-		return err
+		n = 0 // too short, as Linux has it
 	}
 	switch name {
 	case unix.NETLINK_ADD_MEMBERSHIP, unix.NETLINK_DROP_MEMBERSHIP:
@@ -390,27 +390,50 @@ func (s *Socket) SetOption(c *socket.Caller, level, name int, v []byte) error {
 			s.join(s.groups &^ bit)
 		}
 		s.mu.Unlock()
-	case unix.NETLINK_CAP_ACK:
+	case unix.NETLINK_CAP_ACK, unix.NETLINK_PKTINFO, unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK, unix.NETLINK_BROADCAST_ERROR,
+		unix.NETLINK_NO_ENOBUFS:
 		s.mu.Lock()
-		s.capAck = n != 0
+		if s.flags &^= 1 << name; n != 0 {
+			s.flags |= 1 << name
+		}
 		s.mu.Unlock()
-	case unix.NETLINK_PKTINFO, unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK, unix.NETLINK_BROADCAST_ERROR, unix.NETLINK_NO_ENOBUFS:
 	default:
 		return unix.ENOPROTOOPT
 	}
 	return nil
 }
 
+// option reports whether an option is on.
+func (s *Socket) option(name int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flags&(1<<name) != 0
+}
+
 // GetOption implements socket.Socket.
 func (s *Socket) GetOption(c *socket.Caller, level, name, room int) ([]byte, error) {
 	switch level {
 	case unix.SOL_SOCKET:
+		if name == unix.SO_PEERNAME {
+			b, err := s.Peer(nil)
+			if err == nil && len(b) < room {
+				return nil, unix.EINVAL
+			}
+			return b[:min(room, len(b))], err
+		}
 		return s.GetSocketOption(c, name, room)
 	case unix.SOL_NETLINK:
 		switch name {
 		case unix.NETLINK_PKTINFO, unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK, unix.NETLINK_BROADCAST_ERROR,
 			unix.NETLINK_NO_ENOBUFS, unix.NETLINK_CAP_ACK:
-			return socket.PutInt(0, room)
+			if room < 4 {
+				return nil, unix.EINVAL
+			}
+			n := 0
+			if s.option(name) {
+				n = 1
+			}
+			return socket.PutInt(n, room)
 		}
 	}
 	return nil, unix.ENOPROTOOPT

@@ -147,7 +147,9 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 		return nil
 	case unix.SO_BSDCOMPAT: // of Linux 2.2
 		return nil
-	case unix.SO_BINDTODEVICE, unix.SO_ATTACH_FILTER, unix.SO_DETACH_FILTER, unix.SO_ATTACH_BPF,
+	case unix.SO_DETACH_FILTER:
+		return unix.ENOENT
+	case unix.SO_BINDTODEVICE, unix.SO_ATTACH_FILTER, unix.SO_ATTACH_BPF,
 		unix.SO_ATTACH_REUSEPORT_CBPF, unix.SO_ATTACH_REUSEPORT_EBPF, unix.SO_DETACH_REUSEPORT_BPF:
 		return unix.ENOPROTOOPT
 	case unix.SO_TYPE, unix.SO_PROTOCOL, unix.SO_DOMAIN, unix.SO_ERROR, unix.SO_ACCEPTCONN, unix.SO_PEERCRED:
@@ -162,7 +164,7 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 			if name == unix.SO_DEBUG && n != 0 && !c.Creds.Has(unix.CAP_NET_ADMIN) {
 				return unix.EACCES
 			}
-			if b.foreign(name) {
+			if b.foreign(name) || name == unix.SO_REUSEPORT && n != 0 && b.Family != unix.AF_INET && b.Family != unix.AF_INET6 {
 				return unix.EOPNOTSUPP
 			}
 			b.SetFlag(uint64(o.bit), n != 0)
@@ -221,7 +223,12 @@ func (b *Base) SetSocketOption(c *Caller, name int, v []byte) error {
 			return unix.EINVAL
 		}
 		b.busyPoll.Store(int32(n))
-	case unix.SO_INCOMING_CPU:
+	case unix.SO_INCOMING_CPU, unix.SO_CNX_ADVICE: // hints
+	case linux.SO_RESERVE_MEM:
+		if n < 0 {
+			return unix.EINVAL
+		}
+		return unix.EOPNOTSUPP // as without a memory cgroup
 	default:
 		return unix.ENOPROTOOPT
 	}
@@ -289,8 +296,18 @@ func (b *Base) GetSocketOption(c *Caller, name, room int) ([]byte, error) {
 			return nil, unix.EOPNOTSUPP
 		}
 		v = int(b.peekOff.Load())
-	case unix.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW:
-		v = int(b.timestamping.Load())
+	case unix.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW: // struct so_timestamping
+		return Cut(binary.LittleEndian.AppendUint64(nil, uint64(b.timestamping.Load())), room)
+	case linux.SO_RESERVE_MEM:
+	case linux.SO_NETNS_COOKIE: // of the one there is
+		if room != 8 {
+			return nil, unix.EINVAL
+		}
+		return binary.LittleEndian.AppendUint64(nil, 1), nil
+	case unix.SO_PEERNAME:
+		return nil, unix.ENOTCONN
+	case unix.SO_PEERGROUPS: // of families that have none
+		return nil, unix.ENODATA
 	case unix.SO_BUSY_POLL:
 		v = int(b.busyPoll.Load())
 	case unix.SO_INCOMING_CPU:

@@ -13,12 +13,6 @@ func (s *Socket) SetOption(c *socket.Caller, level, name int, v []byte) error {
 	if level != unix.SOL_SOCKET {
 		return unix.EOPNOTSUPP
 	}
-	if name == unix.SO_REUSEPORT {
-		if n, err := socket.Int(v); err != nil || n == 0 {
-			return err
-		}
-		return unix.EOPNOTSUPP
-	}
 	return s.SetSocketOption(c, name, v)
 }
 
