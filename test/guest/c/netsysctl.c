@@ -137,7 +137,7 @@ int main(void)
 	connect(c, &a.any, a.size);
 	struct pollfd p = {c, POLLOUT, 0};
 	poll(&p, 1, 5000);
-	sleep_ms(20);
+	sleep_ms(100);
 	int d = make(TCP4);
 	connect(d, &a.any, a.size);
 	p = (struct pollfd){d, POLLOUT, 0};

@@ -72,6 +72,14 @@ static void *send_late(void *arg)
 	return NULL;
 }
 
+// arrived waits until n bytes wait to be read, or more.
+static void arrived(int fd, int n)
+{
+	int v = 0;
+	for (int i = 0; i < 5000 && ioctl(fd, FIONREAD, &v) == 0 && v < n; i++)
+		sleep_ms(1);
+}
+
 static void lowat(enum kind k)
 {
 	const char *name = kinds[k].name;
@@ -79,10 +87,7 @@ static void lowat(enum kind k)
 	pair(k, s);
 	CASE(set(s[1], SOL_SOCKET, SO_RCVLOWAT, 100), "%s RCVLOWAT", name);
 	send(s[0], buf, 50, 0);
-	if (kinds[k].type == SOCK_STREAM)
-		sleep_ms(50);
-	else
-		ready(s[1], POLLIN, 1000);
+	arrived(s[1], 50);
 	CASE(ready(s[1], POLLIN, 0), "%s RCVLOWAT poll of 50", name);
 	CASE(selected(s[1]), "%s RCVLOWAT select of 50", name);
 	CASE(epolled(s[1]), "%s RCVLOWAT epoll of 50", name);
@@ -96,8 +101,7 @@ static void lowat(enum kind k)
 	CASE(ready(s[1], POLLIN, 5000), "%s RCVLOWAT poll of enough", name);
 	CASE(recv(s[1], buf, 100, MSG_DONTWAIT), "%s RCVLOWAT recv of 100", name);
 	send(s[0], buf, 30, 0);
-	if (kinds[k].type == SOCK_STREAM)
-		sleep_ms(50);
+	arrived(s[1], 30);
 	CASE(set(s[1], SOL_SOCKET, SO_RCVLOWAT, 20), "%s RCVLOWAT lower", name);
 	CASE(ready(s[1], POLLIN, kinds[k].type == SOCK_STREAM ? 0 : 5000), "%s RCVLOWAT poll after it is lower", name);
 	recv(s[1], buf, 200, MSG_DONTWAIT);
@@ -200,7 +204,7 @@ static void backlog(enum kind k, int n)
 			got++;
 		else
 			break;
-		sleep_ms(20); // the listener has the last acknowledgement
+		sleep_ms(100); // the listener has the last acknowledgement
 	}
 	CASE(got, "%s backlog %d holds", name, n);
 	CASE(ready(l, POLLIN, 5000), "%s backlog %d poll", name, n);
