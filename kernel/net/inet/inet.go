@@ -7,7 +7,8 @@
 //
 // Lock order:
 //
-//	Socket.mu
+//	Socket.mu, cork.mu
+//	listeners.mu
 //	the endpoint's own locks
 //	waiter.Queue, wait.Queue
 package inet

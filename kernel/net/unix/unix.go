@@ -8,7 +8,7 @@
 //	Socket.mu of one socket or, by address, of two
 //	  queue.mu  (under it: mm's locks, while data is copied)
 //	names.mu
-//	inflight.mu
+//	inflight.mu, reaper.mu
 //	wait.Queue
 package unix
 
