@@ -4,8 +4,32 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
+// What the settings were: other programs run in the same guest.
+static struct { const char *name; char text[256]; } before[64];
+static int changed;
+
+static int put_setting(const char *name, const char *value);
+
+static void restore(void)
+{
+	while (changed > 0) {
+		int i = --changed;
+		put_setting(before[i].name, before[i].text);
+		changed = i;
+	}
+}
+
 static int put_setting(const char *name, const char *value)
 {
+	char old[128];
+	int known = 0;
+	for (int i = 0; i < changed; i++)
+		known |= strcmp(before[i].name, name) == 0;
+	if (!known && changed < 64) {
+		snprintf(old, sizeof old, "/proc/sys/net/%s", name);
+		before[changed].name = name;
+		snprintf(before[changed++].text, sizeof before[0].text, "%s", get(old));
+	}
 	char path[128];
 	snprintf(path, sizeof path, "/proc/sys/net/%s", name);
 	int fd = open(path, O_WRONLY | O_TRUNC);
@@ -162,5 +186,6 @@ int main(void)
 	waitpid(pid, NULL, 0);
 	put_setting("ipv4/ping_group_range", "7 8");
 	CASE(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), "ping of another group");
+	restore();
 	done();
 }
