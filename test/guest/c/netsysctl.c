@@ -12,11 +12,8 @@ static int put_setting(const char *name, const char *value);
 
 static void restore(void)
 {
-	while (changed > 0) {
-		int i = --changed;
+	for (int i = changed - 1; i >= 0; i--) // each is known: none is added
 		put_setting(before[i].name, before[i].text);
-		changed = i;
-	}
 }
 
 static int put_setting(const char *name, const char *value)
