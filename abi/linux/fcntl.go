@@ -2,8 +2,12 @@ package linux
 
 // include/uapi/linux/fcntl.h, what golang.org/x/sys/unix lacks.
 const (
-	F_DUPFD_QUERY = 1027
+	F_DUPFD_QUERY   = 1027
+	F_CREATED_QUERY = 1028
 )
+
+// LOCK_MAND marks operations of flock(2) that Linux has taken out.
+const LOCK_MAND = 32
 
 // AT_STATX_SYNC_TYPE masks the AT_STATX_* values.
 const AT_STATX_SYNC_TYPE = 0x6000

@@ -100,6 +100,10 @@ func fcntlFile(t *task.Thread, f *vfs.File, fd int, cmd int32, arg uint64) (uint
 		return 0, f.NotifyDir(t.Files, fd, uint32(arg), newOwner(t, linux.F_OWNER_PID, int32(t.Proc.PID)))
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
 		return 0, recordLock(t, f, cmd, arg)
+	case unix.F_GETLEASE:
+		return uint64(f.Lease()), nil
+	case unix.F_SETLEASE:
+		return 0, f.SetLease(t.Creds(), uint32(arg), fd, newOwner(t, linux.F_OWNER_PID, int32(t.Proc.PID)))
 	case unix.F_SETOWN, unix.F_GETOWN, unix.F_SETSIG, unix.F_GETSIG, unix.F_SETOWN_EX, unix.F_GETOWN_EX:
 		return fileOwner(t, f, cmd, arg)
 	case unix.F_SETPIPE_SZ, unix.F_GETPIPE_SZ:

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gosv/abi/linux"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -15,8 +16,17 @@ var lockRows = []Row{
 }
 
 func sysFlock(t *task.Thread, a *Args) (uint64, error) {
+	op := int(uint32(a[1]))
+	if op&linux.LOCK_MAND != 0 {
+		return 0, nil // removed from Linux, which ignores it
+	}
+	switch op &^ unix.LOCK_NB {
+	case unix.LOCK_SH, unix.LOCK_EX, unix.LOCK_UN:
+	default:
+		return 0, unix.EINVAL
+	}
 	return withFile(t, a[0], func(f *vfs.File) (uint64, error) {
-		return 0, f.Flock(&t.Sleeper, int(int32(a[1])))
+		return 0, f.Flock(&t.Sleeper, op, t.Proc.PID)
 	})
 }
 
@@ -38,6 +48,10 @@ func recordLock(t *task.Thread, f *vfs.File, cmd int32, addr uint64) error {
 		l.Owner, l.PID = f, -1
 	}
 	var err error
+	ofdGet := cmd == unix.F_OFD_GETLK && kind == unix.F_UNLCK
+	if cmd == unix.F_GETLK && kind != unix.F_RDLCK && kind != unix.F_WRLCK {
+		return unix.EINVAL
+	}
 	if l.Start, l.End, err = lockRange(f, whence, int64(le.Uint64(b[8:])), int64(le.Uint64(b[16:]))); err != nil {
 		return err
 	}
@@ -46,10 +60,13 @@ func recordLock(t *task.Thread, f *vfs.File, cmd int32, addr uint64) error {
 	}
 	switch cmd {
 	case unix.F_GETLK, unix.F_OFD_GETLK:
-		if kind == unix.F_UNLCK {
-			return unix.EINVAL
+		var other vfs.RecordLock
+		var found bool
+		if ofdGet {
+			other, found = f.OwnLock(l.Owner, l.Start, l.End)
+		} else {
+			other, found = f.GetLock(l)
 		}
-		other, found := f.GetLock(l)
 		if !found {
 			le.PutUint16(b[:], unix.F_UNLCK)
 			return t.MM.CopyOut(addr, b[:])
@@ -77,32 +94,40 @@ func recordLock(t *task.Thread, f *vfs.File, cmd int32, addr uint64) error {
 
 // lockRange turns what struct flock says into the first and the last byte.
 func lockRange(f *vfs.File, whence int16, start, length int64) (first, last int64, err error) {
+	const most = 1<<63 - 1
+	var base int64
 	switch whence {
 	case unix.SEEK_SET:
 	case unix.SEEK_CUR:
-		start += f.Offset()
+		base = f.Offset()
 	case unix.SEEK_END:
 		var st vfs.Stat
 		if err := f.Stat(&st); err != nil {
 			return 0, 0, err
 		}
-		start += st.Size
+		base = st.Size
 	default:
 		return 0, 0, unix.EINVAL
 	}
-	last = 1<<63 - 1
+	if start > most-base {
+		return 0, 0, unix.EOVERFLOW
+	}
+	if start += base; start < 0 {
+		return 0, 0, unix.EINVAL
+	}
+	last = most
 	switch {
 	case length > 0:
-		if start > last-(length-1) {
+		if start > most-(length-1) {
 			return 0, 0, unix.EOVERFLOW
 		}
 		last = start + length - 1
 	case length < 0:
+		if start+length < 0 {
+			return 0, 0, unix.EINVAL
+		}
 		last = start - 1
 		start += length
-	}
-	if start < 0 {
-		return 0, 0, unix.EINVAL
 	}
 	return start, last, nil
 }

@@ -235,6 +235,10 @@ func utimens(c Caller, n Inode, atime, mtime TimeChange) error {
 // Truncate is truncate(2). limit is RLIMIT_FSIZE: EFBIG beyond it, and the system
 // call layer sends SIGXFSZ.
 func (x *FSContext) Truncate(c Caller, path string, size, limit int64) error {
+	return afterLeases(c.Sleeper, func() error { return x.truncate(c, path, size, limit) })
+}
+
+func (x *FSContext) truncate(c Caller, path string, size, limit int64) error {
 	return x.changeAs(unix.IN_MODIFY, c, nil, path, 0, func(n Inode) error {
 		switch n.Mode() & unix.S_IFMT {
 		case unix.S_IFREG:
@@ -248,6 +252,9 @@ func (x *FSContext) Truncate(c Caller, path string, size, limit int64) error {
 		}
 		if n.Extra().writers.Load() < 0 {
 			return unix.ETXTBSY
+		}
+		if err := breakLease(n, unix.O_WRONLY); err != nil {
+			return err
 		}
 		return truncate(c.Creds, n, size, limit)
 	})

@@ -160,17 +160,17 @@ func TestFlock(t *testing.T) {
 	n := newAnonInode()
 	open := func() *File { return NewInodeFile(new(countedImpl), n, "", unix.O_RDWR) }
 	f, g := open(), open()
-	if err := f.Flock(nil, unix.LOCK_SH|unix.LOCK_NB); err != nil {
+	if err := f.Flock(nil, unix.LOCK_SH|unix.LOCK_NB, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Flock(nil, unix.LOCK_SH|unix.LOCK_NB); err != nil {
+	if err := g.Flock(nil, unix.LOCK_SH|unix.LOCK_NB, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Flock(nil, unix.LOCK_EX|unix.LOCK_NB); err != unix.EWOULDBLOCK {
+	if err := g.Flock(nil, unix.LOCK_EX|unix.LOCK_NB, 1); err != unix.EWOULDBLOCK {
 		t.Error(err)
 	}
 	f.Release() // the last reference drops the lock
-	if err := g.Flock(nil, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := g.Flock(nil, unix.LOCK_EX|unix.LOCK_NB, 1); err != nil {
 		t.Error(err)
 	}
 	g.Release()

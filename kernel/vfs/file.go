@@ -21,6 +21,7 @@ type File struct {
 
 	readable, writable, seekable, pathOnly bool
 	counted                                bool // among the writers of inode and mount
+	reads                                  bool // among the readers of the inode
 
 	creds *Creds // of who opened it; nil for anonymous files
 
@@ -29,7 +30,7 @@ type File struct {
 
 	owner atomic.Pointer[FileOwner]
 	async atomic.Pointer[asyncFile]
-	locks atomic.Bool // flock or OFD locks were taken through this file
+	locks atomic.Bool // locks or leases were taken through this file
 
 	hookMu sync.Mutex
 	hooks  *CloseHook
@@ -141,6 +142,9 @@ func (f *File) close() {
 		if f.path.Mount != nil {
 			f.path.Mount.writers.Add(-1)
 		}
+	}
+	if f.reads {
+		f.inode.readers().Add(-1)
 	}
 	if f.inode != nil {
 		f.inode.Release()

@@ -80,11 +80,18 @@ type Inode interface {
 	// Extra is the VFS's state of this inode: locks, the pipe of a FIFO, the
 	// socket bound to it. InodeDefaults has it.
 	Extra() *InodeExtra
+	readers() *atomic.Int32
 }
 
 // InodeDefaults is embedded by every Inode: it refuses all operations with the
 // error that Linux gives for a file system that lacks them.
-type InodeDefaults struct{ extra atomic.Pointer[InodeExtra] }
+type InodeDefaults struct {
+	extra   atomic.Pointer[InodeExtra]
+	reading atomic.Int32
+}
+
+// readers counts the files that are open for reading alone, for leases.
+func (i *InodeDefaults) readers() *atomic.Int32 { return &i.reading }
 
 func (*InodeDefaults) Owner() (uid, gid uint32)                               { return 0, 0 }
 func (*InodeDefaults) Stat(*Stat) error                                       { return nil }

@@ -18,10 +18,13 @@ type InodeExtra struct {
 	pipe    FIFO
 	socket  any
 	flocks  []flockHolder
-	records []RecordLock
+	records []*lockOwner // in the order of their first locks
+	leases  []*lease
+	blocked []*blockedLock
+	listed  *lockedInode // while there are locks or leases
 	watches []*Watch
 
-	waiters wait.Queue // for locks
+	waiters wait.Queue // for locks and leases
 }
 
 // openWrite counts a writer, unless writing is denied.
@@ -40,11 +43,12 @@ func (x *InodeExtra) openWrite() bool {
 // flockHolder is a flock(2) lock.
 type flockHolder struct {
 	file      *File
+	pid       int
 	exclusive bool
 }
 
-// Flock is flock(2): op is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB.
-func (f *File) Flock(s *wait.Sleeper, op int) error {
+// Flock is flock(2): op is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB. pid is who /proc/locks shows.
+func (f *File) Flock(s *wait.Sleeper, op, pid int) error {
 	if f.pathOnly {
 		return unix.EBADF
 	}
@@ -53,9 +57,7 @@ func (f *File) Flock(s *wait.Sleeper, op int) error {
 	switch kind {
 	case unix.LOCK_UN:
 		x.mu.Lock()
-		n := len(x.flocks)
-		x.flocks = slices.DeleteFunc(x.flocks, func(h flockHolder) bool { return h.file == f })
-		gone := len(x.flocks) != n
+		gone := x.dropFlock(f)
 		x.mu.Unlock()
 		if gone {
 			x.waiters.Notify(wait.In)
@@ -65,32 +67,48 @@ func (f *File) Flock(s *wait.Sleeper, op int) error {
 	default:
 		return unix.EINVAL
 	}
-	if x.tryFlock(f, kind == unix.LOCK_EX) {
+	h := flockHolder{f, pid, kind == unix.LOCK_EX}
+	if x.tryFlock(h) {
 		return nil
 	}
 	if op&unix.LOCK_NB != 0 {
 		return unix.EWOULDBLOCK
 	}
-	return WaitUntil(s, &x.waiters, wait.In, func() bool { return x.tryFlock(f, kind == unix.LOCK_EX) })
+	b := &blockedLock{flock: h}
+	x.block(b)
+	err := WaitUntil(s, &x.waiters, wait.In, func() bool { return x.tryFlock(h) })
+	x.unblock(b)
+	return err
 }
 
-// tryFlock takes or converts f's lock. A conversion that has to wait has lost
-// the old lock, as flock(2) says.
-func (x *InodeExtra) tryFlock(f *File, exclusive bool) bool {
-	x.mu.Lock()
-	lost, taken := false, true
-	x.flocks = slices.DeleteFunc(x.flocks, func(h flockHolder) bool {
-		if h.file == f {
-			lost = true
+// dropFlock takes the lock of f away; mu is held.
+func (x *InodeExtra) dropFlock(f *File) bool {
+	n := len(x.flocks)
+	x.flocks = slices.DeleteFunc(x.flocks, func(h flockHolder) bool { return h.file == f })
+	x.unlist()
+	return len(x.flocks) != n
+}
+
+// flockConflict returns the first lock that h has to wait for, nil if there is none; mu is held.
+func (x *InodeExtra) flockConflict(h flockHolder) *flockHolder {
+	for i, o := range x.flocks {
+		if o.file != h.file && (h.exclusive || o.exclusive) {
+			return &x.flocks[i]
 		}
-		return h.file == f
-	})
-	for _, h := range x.flocks {
-		taken = taken && !exclusive && !h.exclusive
 	}
+	return nil
+}
+
+// tryFlock takes or converts a lock. A conversion that has to wait has lost
+// the old lock, as flock(2) says.
+func (x *InodeExtra) tryFlock(h flockHolder) bool {
+	x.mu.Lock()
+	lost := x.dropFlock(h.file)
+	taken := x.flockConflict(h) == nil
 	if taken {
-		x.flocks = append(x.flocks, flockHolder{f, exclusive})
-		f.locks.Store(true)
+		x.flocks = append(x.flocks, h)
+		x.list(h.file)
+		h.file.locks.Store(true)
 	}
 	x.mu.Unlock()
 	if lost {
@@ -99,216 +117,15 @@ func (x *InodeExtra) tryFlock(f *File, exclusive bool) bool {
 	return taken
 }
 
-// A RecordLock is a lock of fcntl(2) on the bytes Start to End, both included.
-type RecordLock struct {
-	Owner      any // *FDTable for the locks of a process, *File for open file description locks
-	PID        int // shown by F_GETLK; -1 for open file description locks
-	Exclusive  bool
-	Start, End int64
-}
-
-func (l *RecordLock) overlaps(m *RecordLock) bool { return l.Start <= m.End && m.Start <= l.End }
-
-func (l *RecordLock) conflicts(m *RecordLock) bool {
-	return l.Owner != m.Owner && (l.Exclusive || m.Exclusive) && l.overlaps(m)
-}
-
-// GetLock returns a lock that keeps l from being set; ok is false if there is
-// none (F_GETLK).
-func (f *File) GetLock(l RecordLock) (other RecordLock, ok bool) {
-	x := f.inode.Extra()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for i := range x.records {
-		if x.records[i].conflicts(&l) {
-			return x.records[i], true
-		}
-	}
-	return RecordLock{}, false
-}
-
-// SetLock sets a lock (F_SETLK: EAGAIN if it cannot; with block F_SETLKW, which
-// ends with linux.ERESTARTSYS or EDEADLK).
-func (f *File) SetLock(s *wait.Sleeper, l RecordLock, block bool) error {
-	if l.Exclusive && !f.writable || !l.Exclusive && !f.readable {
-		return unix.EBADF
-	}
-	x := f.inode.Extra()
-	if set, _ := x.trySet(f, l, false); set {
-		return nil
-	}
-	if !block {
-		return unix.EAGAIN
-	}
-	set, deadlock := false, false
-	err := WaitUntil(s, &x.waiters, wait.In, func() bool {
-		set, deadlock = x.trySet(f, l, true)
-		return set || deadlock
-	})
-	if deadlock {
-		return unix.EDEADLK
-	}
-	if !set {
-		lockWaits.end(l.Owner)
-	}
-	return err
-}
-
-// trySet sets the lock if none is in the way. If its owner is going to wait for
-// that one, it says whether that would be for ever.
-func (x *InodeExtra) trySet(f *File, l RecordLock, waits bool) (set, deadlock bool) {
-	x.mu.Lock()
-	if waits {
-		lockWaits.end(l.Owner)
-	}
-	for i := range x.records {
-		if x.records[i].conflicts(&l) {
-			if waits {
-				deadlock = lockWaits.begin(x, l.Owner, x.records[i].Owner)
-			}
-			x.mu.Unlock()
-			return false, deadlock
-		}
-	}
-	changed := x.cut(l.Owner, l.Start, l.End)
-	// Neighbours of the same kind grow together.
-	for i := 0; i < len(x.records); {
-		o := x.records[i]
-		if o.Owner == l.Owner && o.Exclusive == l.Exclusive && (o.End == l.Start-1 || l.End != maxOffset && o.Start == l.End+1) {
-			l.Start, l.End = min(l.Start, o.Start), max(l.End, o.End)
-			x.records = slices.Delete(x.records, i, i+1)
-			continue
-		}
-		i++
-	}
-	x.records = append(x.records, l)
-	f.locks.Store(true)
-	x.mu.Unlock()
-	if changed {
-		x.waiters.Notify(wait.In)
-	}
-	return true, false
-}
-
-// cut removes the owner's locks from a range; mu is held.
-func (x *InodeExtra) cut(owner any, start, end int64) (changed bool) {
-	kept := x.records[:0:0]
-	for _, o := range x.records {
-		if o.Owner != owner || o.Start > end || o.End < start {
-			kept = append(kept, o)
-			continue
-		}
-		changed = true
-		if o.Start < start {
-			left := o
-			left.End = start - 1
-			kept = append(kept, left)
-		}
-		if o.End > end {
-			right := o
-			right.Start = end + 1
-			kept = append(kept, right)
-		}
-	}
-	x.records = kept
-	if changed {
-		lockWaits.free(x)
-	}
-	return changed
-}
-
-// Unlock removes the owner's locks from the bytes start to end (F_UNLCK).
-func (f *File) Unlock(owner any, start, end int64) {
-	x := f.inode.Extra()
-	x.mu.Lock()
-	changed := x.cut(owner, start, end)
-	x.mu.Unlock()
-	if changed {
-		x.waiters.Notify(wait.In)
-	}
-}
-
-// releaseRecordLocks is what closing any descriptor of a file does to the locks
-// of the process.
-func (f *File) releaseRecordLocks(t *FDTable) {
-	if f.inode == nil || f.pathOnly {
-		return
-	}
-	if h, ok := f.inode.(interface{ existingExtra() *InodeExtra }); ok {
-		x := h.existingExtra()
-		if x == nil {
-			return
-		}
-		x.mu.Lock()
-		none := len(x.records) == 0
-		x.mu.Unlock()
-		if none {
-			return
-		}
-	}
-	f.Unlock(t, 0, maxOffset)
-}
-
 // releaseFile drops what the last reference to f held.
 func (x *InodeExtra) releaseFile(f *File) {
 	x.mu.Lock()
-	x.flocks = slices.DeleteFunc(x.flocks, func(h flockHolder) bool { return h.file == f })
+	x.dropFlock(f)
 	x.cut(f, 0, maxOffset)
+	x.dropLease(f)
 	x.mu.Unlock()
 	x.waiters.Notify(wait.In)
 }
 
 // existingExtra returns the state if there is any.
 func (i *InodeDefaults) existingExtra() *InodeExtra { return i.extra.Load() }
-
-// lockGraph knows which process waits for a lock of which other one, to find
-// deadlocks (EDEADLK). It changes with the locks of a file, under the mutex of
-// that file: who holds nothing that another one waits for is not waited for.
-type lockGraph struct {
-	mu    sync.Mutex
-	waits map[any]lockWait // by the owner that waits
-}
-
-type lockWait struct {
-	on     *InodeExtra
-	holder any
-}
-
-var lockWaits lockGraph
-
-// begin notes that owner waits for holder, unless that closes a circle, which it
-// reports.
-func (g *lockGraph) begin(on *InodeExtra, owner, holder any) (circle bool) {
-	if _, process := owner.(*FDTable); !process {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for h, n := holder, 0; h != nil && n < 16; h, n = g.waits[h].holder, n+1 {
-		if h == owner {
-			return true
-		}
-	}
-	if g.waits == nil {
-		g.waits = make(map[any]lockWait)
-	}
-	g.waits[owner] = lockWait{on, holder}
-	return false
-}
-
-func (g *lockGraph) end(owner any) {
-	g.mu.Lock()
-	delete(g.waits, owner)
-	g.mu.Unlock()
-}
-
-// free forgets who waits for locks of a file: they are woken, and look again.
-func (g *lockGraph) free(on *InodeExtra) {
-	g.mu.Lock()
-	for owner, w := range g.waits {
-		if w.on == on {
-			delete(g.waits, owner)
-		}
-	}
-	g.mu.Unlock()
-}

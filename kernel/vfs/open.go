@@ -34,14 +34,24 @@ func (x *FSContext) OpenHow(c Caller, dir *File, path string, how OpenHow) (*Fil
 	case !tmpfile && flags&(unix.O_CREAT|unix.O_DIRECTORY) == unix.O_CREAT|unix.O_DIRECTORY:
 		return nil, unix.EINVAL
 	}
-	treeMu.RLock()
-	var w walker
-	w.resolve = how.Resolve
-	f, err := x.open(&w, c, dir, path, flags, how.Mode&0o7777, tmpfile)
-	treeMu.RUnlock()
-	if err != nil {
+	var f *File
+	for {
+		treeMu.RLock()
+		var w walker
+		w.resolve = how.Resolve
+		var err error
+		f, err = x.open(&w, c, dir, path, flags, how.Mode&0o7777, tmpfile)
+		treeMu.RUnlock()
+		if err == nil {
+			break
+		}
 		if d := w.cur.Dentry; d != nil {
 			d.sb.prune()
+		}
+		if b, met := err.(*leaseBreak); met {
+			if err = b.wait(c.Sleeper); err == nil {
+				continue
+			}
 		}
 		return nil, err
 	}
@@ -233,9 +243,17 @@ func (p Path) open(c Caller, flags uint32, created bool) (*File, error) {
 	if counted && !n.Extra().openWrite() {
 		return nil, unix.ETXTBSY
 	}
+	f.reads = !write
+	if f.reads {
+		n.readers().Add(1)
+	}
 	n.Retain()
 	p.pin()
-	impl, err := p.openImpl(c, f, flags)
+	var impl FileImpl
+	err := breakLease(n, flags)
+	if err == nil {
+		impl, err = p.openImpl(c, f, flags)
+	}
 	if err == nil && flags&unix.O_TRUNC != 0 && !created && d.kind == unix.S_IFREG {
 		if err = truncate(c.Creds, n, 0, maxOffset); err != nil {
 			impl.Release()
@@ -244,6 +262,9 @@ func (p Path) open(c Caller, flags uint32, created bool) (*File, error) {
 	if err != nil {
 		if counted {
 			n.Extra().writers.Add(-1)
+		}
+		if f.reads {
+			n.readers().Add(-1)
 		}
 		n.Release()
 		p.unpin()
@@ -328,7 +349,15 @@ func (p Path) mayOpen(c Caller, flags uint32, write bool) error {
 // OpenExec opens a program: a regular file that may be executed, on a mount
 // without noexec (execve(2)); EACCES otherwise. flags are AT_EMPTY_PATH and
 // AT_SYMLINK_NOFOLLOW (execveat(2)).
-func (x *FSContext) OpenExec(c Caller, dir *File, path string, flags int) (*File, error) {
+func (x *FSContext) OpenExec(c Caller, dir *File, path string, flags int) (f *File, err error) {
+	err = afterLeases(c.Sleeper, func() (err error) {
+		f, err = x.openExec(c, dir, path, flags)
+		return err
+	})
+	return f, err
+}
+
+func (x *FSContext) openExec(c Caller, dir *File, path string, flags int) (*File, error) {
 	treeMu.RLock()
 	defer treeMu.RUnlock()
 	p, err := x.resolve(c, dir, path, flags)

@@ -153,6 +153,12 @@ func (d *fdNames) appendInfo(b []byte, fd int, f *vfs.File) []byte {
 	b = append(b, "\nino:\t"...)
 	b = strconv.AppendUint(b, st.Ino, 10)
 	b = append(b, '\n')
+	id := 0
+	f.Locks(func(l vfs.LockInfo) bool {
+		id++
+		b = appendLock(append(b, "lock:\t"...), id, &l)
+		return id < maxLocks
+	})
 	if i, ok := f.Impl().(infoer); ok {
 		b = i.FDInfo(b)
 	}

@@ -25,6 +25,7 @@ func (fs *FS) addSystem() {
 		return append(hundredths(b, idle), '\n')
 	})
 	file("loadavg", fs.appendLoadavg)
+	file("locks", appendLocks)
 	file("stat", fs.appendSystemStat)
 	file("version", func(b []byte) []byte {
 		b = append(append(b, "Linux version "...), fs.cfg.Release...)
