@@ -88,7 +88,15 @@ func start(f *vfs.File, off int64) int64 {
 // copyFile copies up to n bytes. Pages of the page cache are written from where
 // they are; what else can be read goes through one frame.
 func copyFile(t *task.Thread, in *vfs.File, from int64, out *vfs.File, to, n int64) (int64, error) {
-	io := vfs.IO{}
+	done, err := copyQuiet(t, in, from, out, to, n)
+	in.NotifyAccess(done)
+	out.NotifyModify(done)
+	return done, err
+}
+
+// copyQuiet is copyFile without the events of inotify(7).
+func copyQuiet(t *task.Thread, in *vfs.File, from int64, out *vfs.File, to, n int64) (int64, error) {
+	io := vfs.IO{Quiet: true}
 	if out.Seekable() {
 		if l := t.Proc.Limit(unix.RLIMIT_FSIZE); l < 1<<63 {
 			io.Limited, io.Limit = true, int64(l)
@@ -127,7 +135,7 @@ func copyFile(t *task.Thread, in *vfs.File, from int64, out *vfs.File, to, n int
 			b = bounce.Bytes()[:min(n-done, 4096)]
 			buf := mm.KernelBuf(b)
 			var k int64
-			k, err = in.ReadAt(&t.Sleeper, &buf, pos)
+			k, err = in.ReadOpts(&t.Sleeper, &buf, pos, vfs.IO{Quiet: true})
 			b = b[:max(k, 0)]
 		}
 		if err != nil || len(b) == 0 {

@@ -10,8 +10,7 @@ import (
 var inotifyRows = []Row{
 	{AMD64: 253, ARM64: NoNumber, Name: "inotify_init", Fn: sysInotifyInit, Format: "=fd"},
 	{AMD64: 294, ARM64: 26, Name: "inotify_init1", Fn: sysInotifyInit1, Format: "flags:hex, =fd"},
-	{AMD64: 254, ARM64: 27, Name: "inotify_add_watch", Fn: sysInotifyAddWatch, Format: "fd:fd, path:path, mask:hex",
-		Level: Partial, Note: "IN_DELETE_SELF comes with the last name, not with the last close; no IN_UNMOUNT; IN_EXCL_UNLINK has no effect"},
+	{AMD64: 254, ARM64: 27, Name: "inotify_add_watch", Fn: sysInotifyAddWatch, Format: "fd:fd, path:path, mask:hex"},
 	{AMD64: 255, ARM64: 28, Name: "inotify_rm_watch", Fn: sysInotifyRmWatch, Format: "fd:fd, wd:int"},
 }
 

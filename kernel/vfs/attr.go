@@ -108,13 +108,15 @@ func (x *FSContext) changeAs(event uint32, c Caller, dir *File, path string, fla
 }
 
 // change is FSContext.change for a file.
-func (f *File) change(fn func(Inode) error) error {
+func (f *File) change(fn func(Inode) error) error { return f.changeAs(unix.IN_ATTRIB, fn) }
+
+func (f *File) changeAs(event uint32, fn func(Inode) error) error {
 	if err := f.path.writable(); err != nil {
 		return err
 	}
 	err := fn(f.inode)
 	if err == nil {
-		f.happened(unix.IN_ATTRIB)
+		f.path.Dentry.happened(event) // not of the open file, but of the object: IN_EXCL_UNLINK does not count
 	}
 	return err
 }
@@ -195,12 +197,25 @@ type TimeChange struct {
 
 // Utimens is utimensat(2).
 func (x *FSContext) Utimens(c Caller, dir *File, path string, atime, mtime TimeChange, flags int) error {
-	return x.change(c, dir, path, flags, func(n Inode) error { return utimens(c, n, atime, mtime) })
+	return x.changeAs(timesEvent(atime, mtime), c, dir, path, flags, func(n Inode) error { return utimens(c, n, atime, mtime) })
 }
 
 // Utimens is futimens(3).
 func (f *File) Utimens(c Caller, atime, mtime TimeChange) error {
-	return f.change(func(n Inode) error { return utimens(c, n, atime, mtime) })
+	return f.changeAs(timesEvent(atime, mtime), func(n Inode) error { return utimens(c, n, atime, mtime) })
+}
+
+// timesEvent is what inotify(7) makes of a change of one time or both.
+func timesEvent(atime, mtime TimeChange) uint32 {
+	switch {
+	case atime.Omit && mtime.Omit:
+		return 0
+	case atime.Omit:
+		return unix.IN_MODIFY
+	case mtime.Omit:
+		return unix.IN_ACCESS
+	}
+	return unix.IN_ATTRIB
 }
 
 func utimens(c Caller, n Inode, atime, mtime TimeChange) error {

@@ -22,6 +22,8 @@ type Dentry struct {
 	mounted atomic.Int32 // mounts whose mount point this is
 	used    atomic.Bool  // looked up since the last prune
 	dead    atomic.Bool  // removed from the tree
+	watched atomic.Int32 // pins that are watches
+	told    atomic.Bool  // the watches know that the object is gone
 
 	// mu guards the names in this directory: the cache below and the file
 	// system's own.

@@ -14,6 +14,8 @@ import (
 type IO struct {
 	Append  bool  // RWF_APPEND
 	NoWait  bool  // RWF_NOWAIT: EAGAIN instead of blocking
+	NoEnd   bool  // RWF_NOAPPEND: O_APPEND does not count
+	Quiet   bool  // the caller tells the watches
 	Limited bool  // Limit holds
 	Limit   int64 // RLIMIT_FSIZE: EFBIG beyond, and the caller sends SIGXFSZ
 }
@@ -38,7 +40,7 @@ func (f *File) ReadAt(s *wait.Sleeper, dst *mm.Buf, off int64) (int64, error) {
 // ReadOpts is preadv2(2): off -1 is the current position.
 func (f *File) ReadOpts(s *wait.Sleeper, dst *mm.Buf, off int64, o IO) (int64, error) {
 	n, err := f.read(s, dst, off, o)
-	if n > 0 && watching.Load() != 0 {
+	if n > 0 && watching.Load() != 0 && !o.Quiet {
 		f.happened(unix.IN_ACCESS)
 	}
 	return n, err
@@ -124,7 +126,7 @@ func (f *File) WriteAt(s *wait.Sleeper, src *mm.Buf, off int64) (int64, error) {
 // WriteOpts is pwritev2(2): off -1 is the current position.
 func (f *File) WriteOpts(s *wait.Sleeper, src *mm.Buf, off int64, o IO) (int64, error) {
 	n, err := f.write(s, src, off, o)
-	if n > 0 && watching.Load() != 0 {
+	if n > 0 && watching.Load() != 0 && !o.Quiet {
 		f.happened(unix.IN_MODIFY)
 	}
 	return n, err
@@ -306,13 +308,17 @@ func (f *File) ReadDir(emit func(Dirent) bool) error {
 	}
 	f.posMu.Lock()
 	defer f.posMu.Unlock()
-	return f.impl.ReadDir(f, f.pos, func(e Dirent) bool {
+	err := f.impl.ReadDir(f, f.pos, func(e Dirent) bool {
 		if !emit(e) {
 			return false
 		}
 		atomic.StoreInt64(&f.pos, e.Off)
 		return true
 	})
+	if err != unix.ENOTDIR {
+		f.happened(unix.IN_ACCESS)
+	}
+	return err
 }
 
 // Sync is fsync(2).
@@ -357,7 +363,11 @@ func (f *File) Allocate(mode uint32, off, n, limit int64) error {
 			f.inode.SetAttr(&a)
 		}
 	}
-	return f.inode.Allocate(mode, off, n)
+	err := f.inode.Allocate(mode, off, n)
+	if err == nil {
+		f.happened(unix.IN_MODIFY)
+	}
+	return err
 }
 
 // DropPrivileges clears the set-user-ID and set-group-ID bits as a write does;

@@ -151,7 +151,8 @@ func (m *Mount) Unmount(lazy bool) error {
 	if m.parent == nil {
 		return unix.EINVAL
 	}
-	if !lazy && (m.below != 0 || m.busy()) {
+	busy := m.below != 0 || m.busy()
+	if !lazy && busy {
 		return unix.EBUSY
 	}
 	if m.detached {
@@ -175,6 +176,11 @@ func (m *Mount) Unmount(lazy bool) error {
 		o.parent.below--
 		o.sb.mounts--
 		o.root.pins.Add(-1)
+		if o.sb.mounts == 0 && !busy {
+			treeMu.Lock()
+			o.sb.unmounted()
+			treeMu.Unlock()
+		}
 		if e := o.sb.FS.Sync(); err == nil {
 			err = e
 		}
@@ -187,12 +193,12 @@ func (m *Mount) Unmount(lazy bool) error {
 func (m *Mount) busy() bool {
 	treeMu.Lock()
 	defer treeMu.Unlock()
-	if m.root.pins.Load() > int32(1+m.sb.mounts) {
+	if m.root.pins.Load()-m.root.watched.Load() > int32(1+m.sb.mounts) {
 		return true
 	}
 	for _, d := range m.sb.directories() {
 		for _, ch := range d.children {
-			if ch.pins.Load() != 0 {
+			if !ch.unused() {
 				return true
 			}
 		}

@@ -180,7 +180,7 @@ func (x *FSContext) Link(c Caller, oldDir *File, oldPath string, newDir *File, n
 	}
 	d.instantiate(last, n)
 	if watching.Load() != 0 {
-		tell(n, unix.IN_ATTRIB, 0, "")
+		tell(n, unix.IN_ATTRIB, 0, "") // the count of links
 		d.entry(unix.IN_CREATE, 0, last, 0)
 	}
 	return nil

@@ -18,6 +18,9 @@ func (p Path) pin() {
 func (p Path) unpin() {
 	if p.Dentry != nil {
 		p.Dentry.pins.Add(-1)
+		if p.Dentry.dead.Load() {
+			p.Dentry.lost()
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ package inotify
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -102,7 +104,7 @@ const (
 
 // Add is inotify_add_watch(2). EINVAL, EEXIST, ENOSPC, and those of the path.
 func (i *Instance) Add(fs *vfs.FSContext, c vfs.Caller, path string, mask uint32) (wd int32, err error) {
-	if mask&allEvents == 0 || mask&(unix.IN_MASK_ADD|unix.IN_MASK_CREATE) == unix.IN_MASK_ADD|unix.IN_MASK_CREATE {
+	if mask&(allEvents|how|unix.IN_UNMOUNT|unix.IN_Q_OVERFLOW|unix.IN_IGNORED|unix.IN_ISDIR) == 0 || mask&(unix.IN_MASK_ADD|unix.IN_MASK_CREATE) == unix.IN_MASK_ADD|unix.IN_MASK_CREATE {
 		return 0, unix.EINVAL
 	}
 	flags := 0
@@ -121,7 +123,8 @@ func (i *Instance) Add(fs *vfs.FSContext, c vfs.Caller, path string, mask uint32
 			if mask&unix.IN_MASK_ADD != 0 {
 				mask |= w.mask
 			}
-			w.mask, wd = mask, w.wd
+			w.setMask(mask)
+			wd = w.wd
 			return nil, nil
 		}
 		if watches.Add(1) > maxWatches.Load() {
@@ -129,13 +132,20 @@ func (i *Instance) Add(fs *vfs.FSContext, c vfs.Caller, path string, mask uint32
 			return nil, unix.ENOSPC
 		}
 		i.last++
-		w := &watch{i: i, wd: i.last, mask: mask, key: n}
+		w := &watch{i: i, wd: i.last, key: n}
+		w.setMask(mask)
 		w.Notify = w.notify
 		i.byInode[n], i.byID[w.wd] = w, w
 		wd = w.wd
 		return &w.Watch, nil
 	})
 	return wd, err
+}
+
+// setMask sets what the watch is told of; mu is held.
+func (w *watch) setMask(mask uint32) {
+	w.mask = mask
+	w.ExclUnlink.Store(mask&unix.IN_EXCL_UNLINK != 0)
 }
 
 // Remove is inotify_rm_watch(2): EINVAL.
@@ -182,12 +192,13 @@ const (
 func (w *watch) notify(mask, cookie uint32, name string) {
 	i := w.i
 	i.mu.Lock()
-	gone := mask&unix.IN_DELETE_SELF != 0
-	if i.byID[w.wd] != w || mask&w.mask&allEvents == 0 && !gone {
+	gone := mask&(unix.IN_DELETE_SELF|unix.IN_UNMOUNT) != 0
+	wanted := mask&(w.mask&allEvents|unix.IN_UNMOUNT) != 0
+	if i.byID[w.wd] != w || !wanted && !gone {
 		i.mu.Unlock()
 		return
 	}
-	if mask&w.mask&allEvents != 0 {
+	if wanted {
 		i.add(event{w.wd, mask, cookie, name})
 		gone = gone || w.mask&unix.IN_ONESHOT != 0
 	}
@@ -201,11 +212,16 @@ func (w *watch) notify(mask, cookie uint32, name string) {
 	}
 }
 
+// merges reports whether the event o, which comes next, says nothing new. The cookie does not count, as on Linux.
+func (e *event) merges(o *event) bool {
+	return e.mask&unix.IN_IGNORED == 0 && e.mask == o.mask && e.wd == o.wd && e.name == o.name
+}
+
 // add queues an event, unless it is the same as the last one. mu is held.
 func (i *Instance) add(e event) {
 	n := len(i.events)
 	switch {
-	case n > 0 && i.events[n-1] == e && e.mask&unix.IN_IGNORED == 0:
+	case n > 0 && i.events[n-1].merges(&e):
 		return
 	case n >= int(maxEvents.Load()):
 		if n > 0 && i.events[n-1].mask&unix.IN_Q_OVERFLOW != 0 {
@@ -243,7 +259,10 @@ func (i *Instance) Read(_ *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 		total += n
 		taken++
 	}
-	i.events = i.events[:copy(i.events, i.events[taken:])]
+	clear(i.events[:taken]) // the names
+	if i.events = i.events[taken:]; len(i.events) == 0 {
+		i.events = nil
+	}
 	i.bytes -= total
 	switch {
 	case taken > 0:
@@ -294,17 +313,19 @@ func (i *Instance) Release() {
 	instances.Add(-1)
 }
 
-// FDInfo appends what /proc/PID/fdinfo shows.
+// FDInfo appends what /proc/PID/fdinfo shows: the latest watch first.
 func (i *Instance) FDInfo(b []byte) []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for wd, w := range i.byID {
+	for _, wd := range slices.Backward(slices.Sorted(maps.Keys(i.byID))) {
+		w := i.byID[wd]
 		var st vfs.Stat
-		w.key.Stat(&st) //nolint:errcheck // it shows zeros then
+		w.Stat(&st) //nolint:errcheck // it shows zeros then
 		b = strconv.AppendInt(append(b, "inotify wd:"...), int64(wd), 16)
 		b = strconv.AppendUint(append(b, " ino:"...), st.Ino, 16)
-		b = strconv.AppendUint(append(b, " mask:"...), uint64(w.mask&^how), 16)
-		b = append(b, " ignored_mask:0\n"...)
+		b = strconv.AppendUint(append(b, " sdev:"...), uint64(unix.Major(st.Dev))<<20|uint64(unix.Minor(st.Dev)), 16)
+		b = strconv.AppendUint(append(b, " mask:"...), uint64(w.mask&(allEvents|unix.IN_EXCL_UNLINK|unix.IN_ONESHOT)), 16)
+		b = append(b, " ignored_mask:0 \n"...)
 	}
 	return b
 }
