@@ -6,6 +6,12 @@ const (
 	F_CREATED_QUERY = 1028
 )
 
+// PR_GET_AUXV is an option of prctl(2).
+const PR_GET_AUXV = 0x41555856
+
+// STATX_MNT_ID_UNIQUE asks statx(2) for a mount's number that is never used again.
+const STATX_MNT_ID_UNIQUE = 0x4000
+
 // LOCK_MAND marks operations of flock(2) that Linux has taken out.
 const LOCK_MAND = 32
 

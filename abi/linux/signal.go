@@ -232,3 +232,10 @@ const (
 	SIGEV_THREAD    = 2
 	SIGEV_THREAD_ID = 4
 )
+
+// Flags of pidfd_send_signal(2).
+const (
+	PIDFD_SIGNAL_THREAD        = 1 << 0
+	PIDFD_SIGNAL_THREAD_GROUP  = 1 << 1
+	PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
+)

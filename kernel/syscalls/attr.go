@@ -147,6 +147,10 @@ func sysStatx(t *task.Thread, a *Args) (uint64, error) {
 		Rdev_major: unix.Major(st.Rdev), Rdev_minor: unix.Minor(st.Rdev),
 		Dev_major: unix.Major(st.Dev), Dev_minor: unix.Minor(st.Dev), Mnt_id: st.MountID,
 	}
+	if mask&linux.STATX_MNT_ID_UNIQUE != 0 {
+		x.Mask = x.Mask&^unix.STATX_MNT_ID | linux.STATX_MNT_ID_UNIQUE
+		x.Mnt_id = vfs.UniqueMountID(st.MountID)
+	}
 	if st.Btime != (vfs.Time{}) {
 		x.Mask |= unix.STATX_BTIME
 	}

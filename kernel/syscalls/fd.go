@@ -70,6 +70,12 @@ func fcntlFile(t *task.Thread, f *vfs.File, fd int, cmd int32, arg uint64) (uint
 	if cmd == unix.F_GETFL {
 		return uint64(f.Flags()), nil
 	}
+	if cmd == linux.F_CREATED_QUERY {
+		if f.Created() {
+			return 1, nil
+		}
+		return 0, nil
+	}
 	if cmd == linux.F_DUPFD_QUERY {
 		g, err := t.Files.Get(fdArg(arg))
 		if err != nil {

@@ -102,28 +102,13 @@ func sysFutexWaitv(t *task.Thread, a *Args) (uint64, error) {
 	if n == 0 || n > linux.FUTEX_WAITV_MAX || uint32(a[2]) != 0 || a[0] == 0 {
 		return 0, unix.EINVAL
 	}
-	deadline := int64(0)
-	if a[3] != 0 {
-		if c := int32(a[4]); c != unix.CLOCK_MONOTONIC && c != unix.CLOCK_REALTIME {
-			return 0, unix.EINVAL
-		}
-		var err error
-		if deadline, err = futexDeadline(t, a[3], false, int32(a[4]) == unix.CLOCK_REALTIME); err != nil {
-			return 0, err
-		}
-	}
-	b := make([]byte, 24*n)
-	if err := t.MM.CopyIn(b, a[0]); err != nil {
+	deadline, err := clockDeadline(t, a[3], int32(a[4]))
+	if err != nil {
 		return 0, err
 	}
-	list := make([]task.FutexWaitv, n)
-	for i := range list {
-		w := b[24*i:]
-		flags := le.Uint32(w[16:])
-		if flags&^(linux.FUTEX_32|linux.FUTEX_PRIVATE_FLAG) != 0 || flags&linux.FUTEX_32 == 0 || le.Uint32(w[20:]) != 0 {
-			return 0, unix.EINVAL
-		}
-		list[i] = task.FutexWaitv{Val: uint32(le.Uint64(w[0:])), Addr: le.Uint64(w[8:]), Private: flags&linux.FUTEX_PRIVATE_FLAG != 0}
+	list, err := futexWaiters(t, a[0], n)
+	if err != nil {
+		return 0, err
 	}
 	return count(t.FutexWaitv(list, deadline))
 }

@@ -309,11 +309,15 @@ func firstBadFD(t *task.Thread, fd uint64, err error) error {
 // rwFlags decodes the flags of preadv2(2). RWF_HIPRI, RWF_DSYNC and RWF_SYNC ask for
 // nothing that memory does not do.
 func rwFlags(v uint64) (vfs.IO, error) {
-	const known = unix.RWF_HIPRI | unix.RWF_DSYNC | unix.RWF_SYNC | unix.RWF_NOWAIT | linux.RWF_APPEND
+	// RWF_ATOMIC is for what can write so: block devices, and files of file systems on them.
+	const known = unix.RWF_HIPRI | unix.RWF_DSYNC | unix.RWF_SYNC | unix.RWF_NOWAIT | linux.RWF_APPEND | linux.RWF_NOAPPEND
 	if uint32(v)&^known != 0 {
 		return vfs.IO{}, unix.EOPNOTSUPP
 	}
-	return vfs.IO{Append: v&linux.RWF_APPEND != 0, NoWait: v&unix.RWF_NOWAIT != 0}, nil
+	if v&(linux.RWF_APPEND|linux.RWF_NOAPPEND) == linux.RWF_APPEND|linux.RWF_NOAPPEND {
+		return vfs.IO{}, unix.EINVAL
+	}
+	return vfs.IO{Append: v&linux.RWF_APPEND != 0, NoEnd: v&linux.RWF_NOAPPEND != 0, NoWait: v&unix.RWF_NOWAIT != 0}, nil
 }
 
 func sysPreadv2(t *task.Thread, a *Args) (uint64, error) {

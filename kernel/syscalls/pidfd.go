@@ -24,8 +24,13 @@ var pidfdRows = []Row{
 
 func sysPidfdOpen(t *task.Thread, a *Args) (uint64, error) {
 	pid, flags := int(int32(a[0])), uint32(a[1])
-	if flags&^unix.O_NONBLOCK != 0 || pid <= 0 {
+	if flags&^(unix.O_NONBLOCK|pidfd.Thread) != 0 || pid <= 0 {
 		return 0, unix.EINVAL
+	}
+	if flags&pidfd.Thread != 0 {
+		if o := task.Tasks.Thread(pid); o != nil {
+			return install(t, pidfd.New(o, flags), true)
+		}
 	}
 	p := task.Tasks.Process(pid)
 	if p == nil {
@@ -58,16 +63,38 @@ func processFile(t *task.Thread, fd uint64, directories bool) (*task.Process, *v
 }
 
 func sysPidfdSendSignal(t *task.Thread, a *Args) (uint64, error) {
-	if a[3] != 0 {
+	scope := uint32(a[3])
+	switch scope {
+	case 0, linux.PIDFD_SIGNAL_THREAD, linux.PIDFD_SIGNAL_THREAD_GROUP, linux.PIDFD_SIGNAL_PROCESS_GROUP:
+	default:
 		return 0, unix.EINVAL
 	}
 	p, f, err := processFile(t, a[0], true) // the first pidfds were directories of /proc
 	if err != nil {
 		return 0, err
 	}
+	o := task.ThreadOf(f)
 	f.Release()
+	var target pidfd.Process = p
+	id := p.PID
+	if o != nil {
+		target, id = o, o.TID
+		if scope == 0 {
+			scope = linux.PIDFD_SIGNAL_THREAD
+		}
+	}
+	if scope == linux.PIDFD_SIGNAL_THREAD {
+		if o == nil {
+			o = p.Leader()
+		}
+	} else {
+		o = nil
+	}
 	sig := int(int32(a[1]))
 	info := userInfo(t, sig, linux.SI_USER)
+	if o != nil {
+		info = userInfo(t, sig, linux.SI_TKILL)
+	}
 	if a[2] != 0 {
 		if err := t.MM.CopyIn(info[:], a[2]); err != nil {
 			return 0, err
@@ -78,14 +105,17 @@ func sysPidfdSendSignal(t *task.Thread, a *Args) (uint64, error) {
 		if info.Signo() != sig {
 			return 0, unix.EINVAL
 		}
-		if code := info.Code(); (code >= 0 || code == linux.SI_TKILL) && p.PID != t.TID {
+		if code := info.Code(); (code >= 0 || code == linux.SI_TKILL) && (p.PID != t.TID || scope == linux.PIDFD_SIGNAL_PROCESS_GROUP) {
 			return 0, unix.EPERM
 		}
 	}
-	if p.LiveID() < 0 {
+	if scope == linux.PIDFD_SIGNAL_PROCESS_GROUP {
+		return 0, sendAll(t, task.Tasks.Group(id), info)
+	}
+	if target.LiveID() < 0 {
 		return 0, unix.ESRCH
 	}
-	return 0, send(t, p, nil, info)
+	return 0, send(t, p, o, info)
 }
 
 func sysPidfdGetfd(t *task.Thread, a *Args) (uint64, error) {

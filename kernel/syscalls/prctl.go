@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -139,6 +140,12 @@ func sysPrctl(t *task.Thread, a *Args) (uint64, error) {
 		return 0, nil
 	case unix.PR_SET_SECCOMP:
 		return setSeccompMode(t, a[1], a[2])
+	case linux.PR_GET_AUXV:
+		if a[3]|a[4] != 0 {
+			return 0, unix.EINVAL
+		}
+		auxv := t.Proc.Auxv()
+		return uint64(len(auxv)), t.MM.CopyOut(a[1], auxv[:min(uint64(len(auxv)), a[2])])
 	case unix.PR_MCE_KILL_GET:
 		return unix.PR_MCE_KILL_DEFAULT, nil
 	}

@@ -260,8 +260,17 @@ func sysKill(t *task.Thread, a *Args) (uint64, error) {
 	default:
 		targets = task.Tasks.Group(-pid)
 	}
+	err := sendAll(t, targets, info)
+	if pid == -1 && err == unix.EPERM {
+		err = nil // Linux skips in silence what -1 may not reach
+	}
+	return 0, err
+}
+
+// sendAll sends to several processes, and has done it if one of them got it.
+func sendAll(t *task.Thread, targets []*task.Process, info linux.SigInfo) error {
 	if len(targets) == 0 {
-		return 0, unix.ESRCH
+		return unix.ESRCH
 	}
 	var err error
 	sent := false
@@ -272,10 +281,10 @@ func sysKill(t *task.Thread, a *Args) (uint64, error) {
 			sent = true
 		}
 	}
-	if sent || pid == -1 && err == unix.EPERM {
-		err = nil // Linux skips in silence what -1 may not reach
+	if sent {
+		return nil
 	}
-	return 0, err
+	return err
 }
 
 func sysTkill(t *task.Thread, a *Args) (uint64, error) {

@@ -109,6 +109,7 @@ func (t *Thread) exit() {
 	}
 	p.mu.Unlock()
 	tab.mu.Unlock()
+	p.exited.Notify(wait.Readable) // descriptors of this thread
 	for _, o := range ended {
 		o.announce()
 	}

@@ -1,6 +1,8 @@
 package task
 
 import (
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/fs/pidfd"
@@ -12,6 +14,7 @@ import (
 
 var (
 	_ pidfd.Process   = (*Process)(nil)
+	_ pidfd.Process   = (*Thread)(nil)
 	_ signalfd.Thread = (*Thread)(nil)
 )
 
@@ -42,11 +45,63 @@ func (p *Process) LiveID() int {
 	return p.PID
 }
 
+// lastSerial is the last number given out by Serial.
+var lastSerial atomic.Uint64
+
+func serial(of *atomic.Uint64) uint64 {
+	if of.Load() == 0 {
+		of.CompareAndSwap(0, lastSerial.Add(1))
+	}
+	return of.Load()
+}
+
+// Serial is a number that nothing else with an ID has.
+func (p *Process) Serial() uint64 { return serial(&p.pidSerial) }
+
+// Serial is a number that nothing else with an ID has: the first thread's is the process's.
+func (t *Thread) Serial() uint64 {
+	if t == t.Proc.Leader() {
+		return t.Proc.Serial()
+	}
+	return serial(&t.pidSerial)
+}
+
+// Exited reports whether the thread has ended.
+func (t *Thread) Exited() bool {
+	tab := t.Proc.table
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	return tab.tasks[t.TID] != t
+}
+
+// ExitQueue is told when a thread of the process ends.
+func (t *Thread) ExitQueue() *wait.Queue { return &t.Proc.exited }
+
+// LiveID is the thread's ID, -1 once it is gone; a first thread stays until the process was waited for.
+func (t *Thread) LiveID() int {
+	if t == t.Proc.Leader() {
+		return t.Proc.LiveID()
+	}
+	if t.Exited() {
+		return -1
+	}
+	return t.TID
+}
+
+// ThreadOf returns the thread that a descriptor with PIDFD_THREAD refers to, nil for other files.
+func ThreadOf(f *vfs.File) *Thread {
+	t, _ := pidfd.Of(f).(*Thread)
+	return t
+}
+
 // ProcessOf returns the process that a file refers to: a descriptor of pidfd_open(2),
 // or with directories also /proc/PID. It is nil for other files.
 func ProcessOf(f *vfs.File, directories bool) *Process {
-	if p, ok := pidfd.Of(f).(*Process); ok {
+	switch p := pidfd.Of(f).(type) {
+	case *Process:
 		return p
+	case *Thread:
+		return p.Proc
 	}
 	if directories {
 		if d, ok := procfs.DirectoryOf(f).(procProcess); ok {

@@ -16,7 +16,7 @@ import (
 // that compare equal when they show the same thing.
 
 // Release is uname's; programs compare it with the Linux version they need.
-const Release = "6.1.0-gosv"
+const Release = "6.12.0-gosv"
 
 // Version is uname's version of the build.
 const Version = "#1 SMP gosv"
@@ -146,8 +146,11 @@ func (v procProcess) Layout() (l procfs.Layout) {
 	return l
 }
 
-func (v procProcess) Auxv() []byte {
-	if y := v.p.args.Load(); y != nil {
+func (v procProcess) Auxv() []byte { return v.p.Auxv() }
+
+// Auxv is the auxiliary vector as the program got it.
+func (p *Process) Auxv() []byte {
+	if y := p.args.Load(); y != nil {
 		return y.Auxv
 	}
 	return nil

@@ -79,6 +79,8 @@ type Thread struct {
 	vforkDone  atomic.Pointer[wait.Sleeper] // the parent that waits for exec or exit
 	inDump     bool                         // the thread waits for the core file; guarded by Process.mu
 	exitStatus int                          // status of exit(2), in wait(2)'s encoding
+
+	pidSerial atomic.Uint64 // of Serial
 }
 
 // Values of Thread.state, for /proc.
@@ -106,6 +108,8 @@ const (
 // A Process is a thread group.
 type Process struct {
 	PID int
+
+	pidSerial atomic.Uint64 // of Serial
 
 	// mu guards the threads, the signals and the fields up to the next blank line.
 	mu          sync.Mutex

@@ -22,6 +22,7 @@ type File struct {
 	readable, writable, seekable, pathOnly bool
 	counted                                bool // among the writers of inode and mount
 	reads                                  bool // among the readers of the inode
+	created                                bool // made by this open
 
 	creds *Creds // of who opened it; nil for anonymous files
 
@@ -218,6 +219,9 @@ func (f *File) Writable() bool { return f.writable }
 
 // Seekable reports whether the file has an offset.
 func (f *File) Seekable() bool { return f.seekable }
+
+// Created reports whether the open made the file (F_CREATED_QUERY).
+func (f *File) Created() bool { return f.created }
 
 // PathOnly reports O_PATH.
 func (f *File) PathOnly() bool { return f.pathOnly }

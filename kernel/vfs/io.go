@@ -166,7 +166,7 @@ func (f *File) write(s *wait.Sleeper, src *mm.Buf, off int64, o IO) (int64, erro
 // writeSeekable writes until src is empty or something fails; end is the offset
 // behind the last byte.
 func (f *File) writeSeekable(src *mm.Buf, off int64, o IO) (n, end int64, err error) {
-	if o.Append || o.Limited || f.flags.Load()&unix.O_APPEND != 0 {
+	if o.Append || o.Limited || f.appends(o) {
 		if a, ok := f.impl.(Appender); ok {
 			return f.writeAppender(a, src, off, o)
 		}
@@ -175,9 +175,12 @@ func (f *File) writeSeekable(src *mm.Buf, off int64, o IO) (n, end int64, err er
 	return n, off + n, err
 }
 
+// appends reports whether O_APPEND holds for a transfer.
+func (f *File) appends(o IO) bool { return f.flags.Load()&unix.O_APPEND != 0 && !o.NoEnd }
+
 // writeAppender is writeSeekable for a file with an end, where that or RLIMIT_FSIZE matters.
 func (f *File) writeAppender(a Appender, src *mm.Buf, off int64, o IO) (n, end int64, err error) {
-	if o.Append || f.flags.Load()&unix.O_APPEND != 0 {
+	if o.Append || f.appends(o) {
 		if o.Limited && src.Len() != 0 {
 			var st Stat
 			if err := f.inode.Stat(&st); err != nil {

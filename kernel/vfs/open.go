@@ -238,7 +238,7 @@ func (p Path) open(c Caller, flags uint32, created bool) (*File, error) {
 			return nil, err
 		}
 	}
-	f := &File{inode: n, path: p, creds: c.Creds}
+	f := &File{inode: n, path: p, creds: c.Creds, created: created && flags&unix.O_CREAT != 0}
 	counted := write && (d.kind == unix.S_IFREG)
 	if counted && !n.Extra().openWrite() {
 		return nil, unix.ETXTBSY

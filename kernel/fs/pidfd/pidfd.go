@@ -21,6 +21,8 @@ type Process interface {
 	ExitQueue() *wait.Queue
 	// LiveID is the process's ID, -1 once it was waited for.
 	LiveID() int
+	// Serial is a number that no other process of the machine has, or had: the inode of its descriptors.
+	Serial() uint64
 }
 
 // file is the open descriptor.
@@ -29,9 +31,27 @@ type file struct {
 	p Process
 }
 
-// New makes a file that refers to p; flags may have O_NONBLOCK.
+// inode is that of Linux's pidfs: one for each process.
+type inode struct {
+	vfs.InodeDefaults
+	serial uint64
+}
+
+func (*inode) Mode() uint32 { return unix.S_IFREG | 0o700 }
+
+func (n *inode) Stat(st *vfs.Stat) error {
+	st.Ino = n.serial
+	return nil
+}
+
+// Thread is the flag for a thread that is not the first of its process (PIDFD_THREAD).
+const Thread = unix.O_EXCL
+
+// New makes a file that refers to p; flags may have O_NONBLOCK and Thread.
 func New(p Process, flags uint32) *vfs.File {
-	return vfs.NewFile(&file{p: p}, Name, unix.O_RDWR|flags&unix.O_NONBLOCK)
+	f := vfs.NewInodeFile(&file{p: p}, &inode{serial: p.Serial()}, Name, unix.O_RDWR|flags&unix.O_NONBLOCK)
+	f.SetFlags(flags, Thread) // F_GETFL shows it
+	return f
 }
 
 // Of returns the process that a file refers to, nil if it is no such file.

@@ -115,7 +115,7 @@ var world = sync.OnceValue(func() *fake {
 	if err != nil {
 		panic(err)
 	}
-	cfg := Config{Processes: f, Release: "6.1.0-gosv", Version: "#1", CommandLine: "x"}
+	cfg := Config{Processes: f, Release: "6.12.0-gosv", Version: "#1", CommandLine: "x"}
 	if _, err := vfs.MountAt(at, New(cfg), "proc", unix.MS_NOSUID); err != nil {
 		panic(err)
 	}

@@ -1,0 +1,22 @@
+package linux
+
+// include/uapi/linux/mount.h: statmount(2) and listmount(2).
+const (
+	MNT_ID_REQ_SIZE_VER0 = 24
+	MNT_ID_REQ_SIZE_VER1 = 32
+
+	LSMT_ROOT         = 1<<64 - 1
+	LISTMOUNT_REVERSE = 1
+	LISTMOUNT_MAX     = 1000000
+
+	STATMOUNT_SB_BASIC       = 0x01
+	STATMOUNT_MNT_BASIC      = 0x02
+	STATMOUNT_PROPAGATE_FROM = 0x04
+	STATMOUNT_MNT_ROOT       = 0x08
+	STATMOUNT_MNT_POINT      = 0x10
+	STATMOUNT_FS_TYPE        = 0x20
+	STATMOUNT_MNT_OPTS       = 0x80
+	STATMOUNT_STRINGS        = STATMOUNT_MNT_ROOT | STATMOUNT_MNT_POINT | STATMOUNT_FS_TYPE | STATMOUNT_MNT_OPTS
+
+	SizeofStatmount = 512 // without the strings
+)
