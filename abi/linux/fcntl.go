@@ -12,6 +12,15 @@ const PR_GET_AUXV = 0x41555856
 // STATX_MNT_ID_UNIQUE asks statx(2) for a mount's number that is never used again.
 const STATX_MNT_ID_UNIQUE = 0x4000
 
+// File handles (include/linux/exportfs.h); the AT_HANDLE_* flags are of name_to_handle_at(2).
+const (
+	MAX_HANDLE_SZ  = 128
+	FILEID_INVALID = 0xff
+
+	AT_HANDLE_MNT_ID_UNIQUE = 0x001
+	AT_HANDLE_FID           = 0x200
+)
+
 // LOCK_MAND marks operations of flock(2) that Linux has taken out.
 const LOCK_MAND = 32
 

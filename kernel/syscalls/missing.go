@@ -47,8 +47,6 @@ var missingRows = []Row{
 	{AMD64: 256, ARM64: 238, Name: "migrate_pages", Level: None, Note: "as Linux built without NUMA"},
 	{AMD64: 279, ARM64: 239, Name: "move_pages", Level: None, Note: "as Linux built without NUMA"},
 	{AMD64: 298, ARM64: 241, Name: "perf_event_open", Level: None, Note: "no performance counters for programs"},
-	{AMD64: 303, ARM64: 264, Name: "name_to_handle_at", Level: None, Note: "no file handles yet"},
-	{AMD64: 304, ARM64: 265, Name: "open_by_handle_at", Level: None, Note: "no file handles yet"},
 	{AMD64: 308, ARM64: 268, Name: "setns", Level: None, Note: "no namespaces"},
 	{AMD64: 313, ARM64: 273, Name: "finit_module", Level: None, Note: "kernel modules do not exist"},
 	{AMD64: 320, ARM64: 294, Name: "kexec_file_load", Level: None, Note: "there is no other kernel to load"},

@@ -14,6 +14,7 @@ var families = []*[]Row{
 	&lockRows,
 	&mountRows,
 	&mountInfoRows,
+	&handleRows,
 	&mmRows,
 	&pollRows,
 	&eventRows,

@@ -32,6 +32,7 @@ type Superblock struct {
 	kept     atomic.Int64 // dentries, beyond half the limit, that the last prune could not drop
 	overdue  atomic.Int64 // operations above the limit since then
 	mounts   int          // guarded by mountMu
+	handles  handles
 }
 
 // A Mount is a file system at a place in the tree.

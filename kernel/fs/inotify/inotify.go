@@ -325,7 +325,16 @@ func (i *Instance) FDInfo(b []byte) []byte {
 		b = strconv.AppendUint(append(b, " ino:"...), st.Ino, 16)
 		b = strconv.AppendUint(append(b, " sdev:"...), uint64(unix.Major(st.Dev))<<20|uint64(unix.Minor(st.Dev)), 16)
 		b = strconv.AppendUint(append(b, " mask:"...), uint64(w.mask&(allEvents|unix.IN_EXCL_UNLINK|unix.IN_ONESHOT)), 16)
-		b = append(b, " ignored_mask:0 \n"...)
+		b = append(b, " ignored_mask:0 "...)
+		if h, err := w.Handle(); err == nil {
+			b = strconv.AppendInt(append(b, "fhandle-bytes:"...), int64(len(h.Bytes)), 16)
+			b = strconv.AppendInt(append(b, " fhandle-type:"...), int64(h.Type), 16)
+			b = append(b, " f_handle:"...)
+			for _, v := range h.Bytes {
+				b = append(b, "0123456789abcdef"[v>>4], "0123456789abcdef"[v&15])
+			}
+		}
+		b = append(b, '\n')
 	}
 	return b
 }

@@ -44,7 +44,8 @@ type FS struct {
 	lower vfs.Filesystem
 
 	// shadowMu guards the inodes that stand for lower ones, by the lower inode
-	// number: those that were changed, and weakly the others.
+	// number: those that were changed, and weakly the others. Without a lower
+	// file system shadows has the inodes that there are handles of.
 	shadowMu sync.Mutex
 	changed  map[uint64]*Inode
 	shadows  shadowMap
@@ -173,6 +174,36 @@ func init() {
 		}
 		return New(o), nil
 	})
+}
+
+// Exports reports that files can be opened by handle: not in an overlay, as on Linux without the option nfs_export.
+func (fs *FS) Exports() bool { return fs.lower == nil }
+
+// Export implements vfs.Exporter.
+func (fs *FS) Export(n vfs.Inode) {
+	i := asInode(n)
+	if i == nil || fs.lower != nil {
+		return
+	}
+	fs.shadowMu.Lock()
+	fs.shadows.put(i.ino, i)
+	fs.shadowMu.Unlock()
+}
+
+// Exported implements vfs.Exporter.
+func (fs *FS) Exported(ino uint64) vfs.Inode {
+	fs.shadowMu.Lock()
+	n := fs.shadows.get(ino)
+	fs.shadowMu.Unlock()
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.freed {
+		return nil
+	}
+	return n
 }
 
 func (fs *FS) Root() vfs.Inode { return fs.root }
