@@ -21,6 +21,9 @@ const (
 	AT_HANDLE_FID           = 0x200
 )
 
+// RWH_WRITE_LIFE_EXTREME is the largest write hint (F_SET_RW_HINT).
+const RWH_WRITE_LIFE_EXTREME = 5
+
 // LOCK_MAND marks operations of flock(2) that Linux has taken out.
 const LOCK_MAND = 32
 

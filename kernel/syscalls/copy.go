@@ -53,11 +53,11 @@ func sysCopyFileRange(t *task.Thread, a *Args) (uint64, error) {
 				return 0, unix.EINVAL
 			}
 		}
-		from, err := offsetArg(t, in, a[1])
+		from, err := rangeArg(t, a[1], a[4])
 		if err != nil {
 			return 0, err
 		}
-		to, err := offsetArg(t, out, a[3])
+		to, err := rangeArg(t, a[3], a[4])
 		if err != nil {
 			return 0, err
 		}
@@ -75,6 +75,23 @@ func sysCopyFileRange(t *task.Thread, a *Args) (uint64, error) {
 		}
 		return uint64(n), offsetDone(t, a[3], to, n, nil)
 	})
+}
+
+// rangeArg reads an offset of copy_file_range(2), which may be missing: EOVERFLOW if n bytes from there wrap, EINVAL below 0.
+func rangeArg(t *task.Thread, addr, n uint64) (int64, error) {
+	if addr == 0 {
+		return current, nil
+	}
+	v, err := t.MM.Load64(addr)
+	switch {
+	case err != nil:
+		return 0, err
+	case v+n < v:
+		return 0, unix.EOVERFLOW
+	case int64(v) < 0:
+		return 0, unix.EINVAL
+	}
+	return int64(v), nil
 }
 
 // start is where a transfer begins.

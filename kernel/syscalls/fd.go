@@ -15,7 +15,7 @@ var fdRows = []Row{
 	{AMD64: 33, ARM64: NoNumber, Name: "dup2", Fn: sysDup2, Format: "oldfd:fd, newfd:fd, =fd"},
 	{AMD64: 292, ARM64: 24, Name: "dup3", Fn: sysDup3, Format: "oldfd:fd, newfd:fd, flags:flags.open, =fd"},
 	{AMD64: 72, ARM64: 25, Name: "fcntl", Fn: sysFcntl, Format: "fd:fd, cmd:int, arg:hex",
-		Level: Partial, Note: "leases and write hints are EINVAL; signals of O_ASYNC and F_NOTIFY come soon after the event, not before the call that caused it returns"},
+		Level: Partial, Note: "write hints are kept and have no effect; signals of O_ASYNC and F_NOTIFY come soon after the event, not before the call that caused it returns"},
 }
 
 func sysDup(t *task.Thread, a *Args) (uint64, error) {
@@ -106,6 +106,17 @@ func fcntlFile(t *task.Thread, f *vfs.File, fd int, cmd int32, arg uint64) (uint
 		return 0, f.NotifyDir(t.Files, fd, uint32(arg), newOwner(t, linux.F_OWNER_PID, int32(t.Proc.PID)))
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
 		return 0, recordLock(t, f, cmd, arg)
+	case unix.F_GET_RW_HINT:
+		return 0, t.MM.Store64(arg, uint64(f.Inode().Extra().Hint.Load()))
+	case unix.F_SET_RW_HINT:
+		v, err := t.MM.Load64(arg)
+		if err == nil && v > linux.RWH_WRITE_LIFE_EXTREME {
+			err = unix.EINVAL
+		}
+		if err == nil {
+			f.Inode().Extra().Hint.Store(uint32(v))
+		}
+		return 0, err
 	case unix.F_GETLEASE:
 		return uint64(f.Lease()), nil
 	case unix.F_SETLEASE:

@@ -321,26 +321,46 @@ func rwFlags(v uint64) (vfs.IO, error) {
 }
 
 func sysPreadv2(t *task.Thread, a *Args) (uint64, error) {
+	if int64(a[3]) < current {
+		return 0, unix.EINVAL
+	}
 	flags, err := rwFlags(a[5])
-	if err != nil || int64(a[3]) < current {
-		return 0, errOr(err, unix.EINVAL)
+	if err != nil {
+		return badFlags(t, a, err, (*vfs.File).Readable)
 	}
 	return readVector(t, a, int64(a[3]), flags)
 }
 
 func sysPwritev2(t *task.Thread, a *Args) (uint64, error) {
+	if int64(a[3]) < current {
+		return 0, unix.EINVAL
+	}
 	flags, err := rwFlags(a[5])
-	if err != nil || int64(a[3]) < current {
-		return 0, errOr(err, unix.EINVAL)
+	if err != nil {
+		return badFlags(t, a, err, (*vfs.File).Writable)
 	}
 	return writeVector(t, a, int64(a[3]), flags)
 }
 
-func errOr(err, other error) error {
+// badFlags ends preadv2(2) and pwritev2(2) with flags that are wrong, which Linux finds last, and not if nothing is transferred.
+func badFlags(t *task.Thread, a *Args, flags error, may func(*vfs.File) bool) (uint64, error) {
+	o, err := newVector(t, a[1], a[2])
 	if err != nil {
-		return err
+		return 0, firstBadFD(t, a[0], err)
 	}
-	return other
+	n := o.Len()
+	o.free()
+	return withFile(t, a[0], func(f *vfs.File) (uint64, error) {
+		switch {
+		case int64(a[3]) != current && !f.Seekable():
+			return 0, unix.ESPIPE
+		case !may(f):
+			return 0, unix.EBADF
+		case n == 0:
+			return 0, nil
+		}
+		return 0, flags
+	})
 }
 
 // withFile runs op on the file of a descriptor.

@@ -12,7 +12,7 @@ import (
 // ioctlRows is ioctl(2).
 var ioctlRows = []Row{
 	{AMD64: 16, ARM64: 29, Name: "ioctl", Fn: sysIoctl, Format: "fd:fd, request:flags.ioctl, argp:ptr", Level: Partial,
-		Note: "those of ioctl_tty(2) on terminals and pseudo-terminals, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX, FIOQSIZE, FIGETBSZ, those of random(4), netdevice(7) on a socket; ENOTTY for the rest"},
+		Note: "those of ioctl_tty(2) on terminals and pseudo-terminals, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX, FIOQSIZE, FIGETBSZ, FICLONE and its kin (which refuse, as on Linux's tmpfs), those of random(4), netdevice(7) on a socket; ENOTTY for the rest"},
 }
 
 // Requests that every file knows (include/uapi/asm-generic/ioctls.h,
@@ -25,7 +25,43 @@ const (
 	fioasync = 0x5452
 	fioqsize = 0x5460
 	figetbsz = 2
+
+	ficlone      = 0x40049409
+	ficlonerange = 0x4020940d
+	fiemap       = 0xc020660b
 )
+
+// cloneRange is ioctl_ficlone(2) where no file system can share extents.
+func cloneRange(t *task.Thread, out *vfs.File, cmd uint32, arg uint64) error {
+	if cmd == ficlonerange {
+		v, err := t.MM.Load64(arg) // struct file_clone_range: src_fd first
+		if err != nil {
+			return err
+		}
+		arg = v
+	}
+	in, err := t.Files.Get(fdArg(arg))
+	if err != nil {
+		return err
+	}
+	defer in.Release()
+	if in.Path().Dentry == nil || out.Path().Dentry == nil || !in.Path().SameFilesystem(out.Path()) {
+		return unix.EXDEV
+	}
+	for _, f := range [...]*vfs.File{in, out} {
+		switch f.Inode().Mode() & unix.S_IFMT {
+		case unix.S_IFREG:
+		case unix.S_IFDIR:
+			return unix.EISDIR
+		default:
+			return unix.EINVAL
+		}
+	}
+	if !in.Readable() || !out.Writable() || out.Flags()&unix.O_APPEND != 0 {
+		return unix.EBADF
+	}
+	return unix.EOPNOTSUPP
+}
 
 func sysIoctl(t *task.Thread, a *Args) (uint64, error) {
 	f, err := t.Files.Get(fdArg(a[0]))
@@ -38,6 +74,10 @@ func sysIoctl(t *task.Thread, a *Args) (uint64, error) {
 	}
 	cmd, arg := uint32(a[1]), a[2]
 	switch cmd {
+	case ficlone, ficlonerange:
+		return 0, cloneRange(t, f, cmd, arg)
+	case fiemap:
+		return 0, unix.EOPNOTSUPP // no file system here can tell
 	case fioclex, fionclex:
 		return 0, t.Files.SetCloexec(fdArg(a[0]), cmd == fioclex)
 	case fionbio, fioasync:

@@ -89,12 +89,12 @@ func SeekIn(pos, size, off int64, whence int) (int64, error) {
 	case unix.SEEK_SET:
 	case unix.SEEK_CUR:
 		if off > 0 && pos > maxOffset-off {
-			return 0, unix.EOVERFLOW
+			return 0, unix.EINVAL // past the largest offset
 		}
 		off += pos
 	case unix.SEEK_END:
 		if off > 0 && size > maxOffset-off {
-			return 0, unix.EOVERFLOW
+			return 0, unix.EINVAL // past the largest offset
 		}
 		off += size
 	case unix.SEEK_DATA, unix.SEEK_HOLE:

@@ -291,6 +291,9 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 	if f.pathOnly {
 		return 0, unix.EBADF
 	}
+	if uint(whence) > unix.SEEK_HOLE {
+		return 0, unix.EINVAL
+	}
 	if !f.seekable {
 		return 0, unix.ESPIPE
 	}
@@ -342,7 +345,20 @@ func (f *File) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error
 
 // Allocate is fallocate(2). limit is RLIMIT_FSIZE.
 func (f *File) Allocate(mode uint32, off, n, limit int64) error {
-	if f.pathOnly || !f.writable {
+	if f.pathOnly {
+		return unix.EBADF
+	}
+	if off < 0 || n <= 0 {
+		return unix.EINVAL
+	}
+	const keep = unix.FALLOC_FL_KEEP_SIZE
+	switch mode {
+	case 0, keep, unix.FALLOC_FL_PUNCH_HOLE | keep, unix.FALLOC_FL_ZERO_RANGE, unix.FALLOC_FL_ZERO_RANGE | keep,
+		unix.FALLOC_FL_UNSHARE_RANGE, unix.FALLOC_FL_UNSHARE_RANGE | keep, unix.FALLOC_FL_COLLAPSE_RANGE, unix.FALLOC_FL_INSERT_RANGE:
+	default:
+		return unix.EOPNOTSUPP
+	}
+	if !f.writable {
 		return unix.EBADF
 	}
 	switch f.inode.Mode() & unix.S_IFMT {
@@ -353,9 +369,6 @@ func (f *File) Allocate(mode uint32, off, n, limit int64) error {
 		return unix.EISDIR
 	default:
 		return unix.ENODEV
-	}
-	if off < 0 || n <= 0 {
-		return unix.EINVAL
 	}
 	if off > maxOffset-n || mode&unix.FALLOC_FL_KEEP_SIZE == 0 && off+n > limit {
 		return unix.EFBIG

@@ -11,7 +11,8 @@ import (
 
 // InodeExtra is the VFS's own state of an inode, made when it is first needed.
 type InodeExtra struct {
-	writers atomic.Int32 // files open for writing; below 0: DenyWrite
+	writers atomic.Int32  // files open for writing; below 0: DenyWrite
+	Hint    atomic.Uint32 // RWH_WRITE_LIFE_* of F_SET_RW_HINT
 
 	// mu guards what follows.
 	mu      sync.Mutex

@@ -269,10 +269,27 @@ func lockPair(a, b *Dentry) (unlock func()) {
 	}
 }
 
-// Rename is renameat2(2); flags are RENAME_NOREPLACE and RENAME_EXCHANGE.
+// A Whiteouter is a directory that can make whiteouts: device nodes 0, 0 without permissions, which an overlay takes for a
+// name that is gone (RENAME_WHITEOUT).
+type Whiteouter interface {
+	// Whiteout makes one without a name; EINVAL.
+	Whiteout(uid, gid uint32) (Inode, error)
+}
+
+// whiteout makes the one that a rename out of directory n leaves.
+func whiteout(c Caller, n Inode) (Inode, error) {
+	w, ok := n.(Whiteouter)
+	if !ok {
+		return nil, unix.EINVAL
+	}
+	return w.Whiteout(c.Creds.FSUID, c.Creds.FSGID)
+}
+
+// Rename is renameat2(2).
 func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File, newPath string, flags uint32) error {
-	if flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 || flags == unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE {
-		return unix.EINVAL // RENAME_WHITEOUT included, as on file systems without it
+	const kinds = unix.RENAME_NOREPLACE | unix.RENAME_WHITEOUT
+	if flags&^(kinds|unix.RENAME_EXCHANGE) != 0 || flags&unix.RENAME_EXCHANGE != 0 && flags&kinds != 0 {
+		return unix.EINVAL
 	}
 	treeMu.RLock()
 	defer treeMu.RUnlock()
@@ -348,6 +365,17 @@ func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File,
 	if child.mounted.Load() != 0 || target != nil && target.mounted.Load() != 0 {
 		return unix.EBUSY
 	}
+	var white Inode
+	if flags&unix.RENAME_WHITEOUT != 0 {
+		if !c.Creds.Has(unix.CAP_MKNOD) {
+			return unix.EPERM
+		}
+		if white, err = whiteout(c, a.inode); err != nil {
+			return err
+		}
+		white.Retain() // the end of the call frees it if it got no name
+		defer white.Release()
+	}
 	var replaced Inode
 	if target != nil {
 		replaced = target.inode
@@ -360,6 +388,9 @@ func (x *FSContext) Rename(c Caller, oldDir *File, oldPath string, newDir *File,
 		return err
 	}
 	moveDentry(a, b, oldName, newName, child, target, exchange)
+	if white != nil && a.inode.Link(oldName, white) == nil {
+		a.instantiate(oldName, white)
+	}
 	renamed(a, b, oldName, newName, child, target, exchange)
 	return nil
 }

@@ -27,6 +27,9 @@ func (p Path) unpin() {
 // Inode returns what is at the path.
 func (p Path) Inode() Inode { return p.Dentry.inode }
 
+// SameFilesystem reports whether both are in one file system.
+func (p Path) SameFilesystem(o Path) bool { return p.Dentry.sb == o.Dentry.sb }
+
 // Stat fills st.
 func (p Path) Stat(st *Stat) error {
 	if err := statInode(p.Dentry.inode, st); err != nil {

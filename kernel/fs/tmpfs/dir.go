@@ -179,8 +179,16 @@ func (n *Inode) Tmpfile(a *vfs.CreateArgs) (vfs.Inode, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch.nlink, ch.noLink = 0, a.Excl
+	ch.nlink, ch.linkable = 0, !a.Excl
 	return ch, nil
+}
+
+// Whiteout implements vfs.Whiteouter. An overlay has none to give, as on Linux.
+func (n *Inode) Whiteout(uid, gid uint32) (vfs.Inode, error) {
+	if n.fs.lower != nil {
+		return nil, unix.EINVAL
+	}
+	return n.Tmpfile(&vfs.CreateArgs{Mode: unix.S_IFCHR, UID: uid, GID: gid})
 }
 
 func (n *Inode) Link(name string, target vfs.Inode) error {
@@ -189,7 +197,7 @@ func (n *Inode) Link(name string, target vfs.Inode) error {
 		return unix.EXDEV
 	}
 	ch.mu.Lock()
-	if ch.nlink == 0 && (ch.noLink || ch.freed) {
+	if ch.nlink == 0 && (!ch.linkable || ch.freed) {
 		ch.mu.Unlock()
 		return unix.ENOENT
 	}
@@ -198,6 +206,7 @@ func (n *Inode) Link(name string, target vfs.Inode) error {
 		return unix.EMLINK
 	}
 	ch.nlink++
+	ch.linkable = false
 	ch.touch(statusChanged)
 	ch.mu.Unlock()
 	ch.keep()

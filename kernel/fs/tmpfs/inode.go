@@ -28,7 +28,7 @@ type Inode struct {
 	mu         sync.Mutex
 	nlink      uint32
 	refs       int32 // open files
-	noLink     bool  // O_TMPFILE|O_EXCL
+	linkable   bool  // may get a first name: O_TMPFILE without O_EXCL
 	freed      bool
 	rdev       uint64
 	times      [4]vfs.Time // access, modification, change, birth
