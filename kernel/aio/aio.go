@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/kernel/frame"
+	"gosv/kernel/fs/eventfd"
 	"gosv/kernel/mm"
 	"gosv/kernel/sysctl"
 	"gosv/kernel/task"
@@ -322,9 +323,7 @@ func (c *Context) Complete(data, obj uint64, res int64, resfd *vfs.File) {
 	}
 	c.mu.Unlock()
 	if resfd != nil {
-		one := [8]byte{1}
-		b := mm.KernelBuf(one[:])
-		resfd.WriteOpts(nil, &b, -1, vfs.IO{NoWait: true}) //nolint:errcheck // a full counter is readable already
+		eventfd.Signal(resfd)
 		resfd.Release()
 	}
 	if !c.waiters.Empty() {

@@ -215,14 +215,18 @@ func (t *Thread) writeCore(info *linux.SigInfo, limit uint64) bool {
 	}
 	defer f.Release()
 	w := coreWriter{t: t, f: f, limit: int64(min(limit, 1<<62))}
-	w.write(t.coreHeader(info, &w))
+	header := t.coreHeader(info, &w)
+	w.write(header[:min(uint64(len(header)), limit)])
+	if uint64(len(header)) > limit {
+		w.err = unix.EFBIG
+	}
 	for _, s := range w.segments {
 		w.memory(s)
 	}
 	if w.err == nil && w.end < w.at {
 		w.err = f.Truncate(t.Caller(), w.at, w.limit)
 	}
-	return w.at > 0
+	return true // WCOREDUMP does not say that all of it is there
 }
 
 // A coreWriter writes from the start to the end of the file; what it skips

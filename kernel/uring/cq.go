@@ -4,8 +4,7 @@ import (
 	"sync/atomic"
 
 	"gosv/abi/linux"
-	"gosv/kernel/mm"
-	"gosv/kernel/vfs"
+	"gosv/kernel/fs/eventfd"
 	"gosv/kernel/wait"
 )
 
@@ -131,8 +130,6 @@ func (r *Ring) announce(async bool) {
 	if ev.file == nil {
 		return
 	}
-	one := [8]byte{1}
-	b := mm.KernelBuf(one[:])
-	ev.file.WriteOpts(nil, &b, -1, vfs.IO{NoWait: true}) //nolint:errcheck // a full counter is readable already
+	eventfd.Signal(ev.file)
 	ev.file.Release()
 }

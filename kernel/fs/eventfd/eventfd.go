@@ -71,7 +71,7 @@ func (c *Counter) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) {
 		return 0, unix.EINVAL
 	}
 	c.mu.Lock()
-	if c.count > math.MaxUint64-1-v {
+	if c.count == math.MaxUint64 || c.count > math.MaxUint64-1-v {
 		c.mu.Unlock()
 		*src = before // the write is tried again
 		return 0, unix.EAGAIN
@@ -82,7 +82,24 @@ func (c *Counter) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) {
 	return 8, nil
 }
 
-// Readiness says In above zero, Out while 1 can be added.
+// Signal adds 1 for the kernel, which may go 1 over the most that a write can make: that is an error to poll(2).
+func (c *Counter) Signal() {
+	c.mu.Lock()
+	if c.count < math.MaxUint64 {
+		c.count++
+	}
+	c.mu.Unlock()
+	c.queue.Notify(wait.In)
+}
+
+// Signal is Counter.Signal of a file that is an eventfd.
+func Signal(f *vfs.File) {
+	if c, ok := f.Impl().(*Counter); ok {
+		c.Signal()
+	}
+}
+
+// Readiness says In above zero, Out while 1 can be added, Err over the maximum.
 func (c *Counter) Readiness() wait.Events {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,6 +109,9 @@ func (c *Counter) Readiness() wait.Events {
 	}
 	if c.count < math.MaxUint64-1 {
 		ev |= wait.Out
+	}
+	if c.count == math.MaxUint64 {
+		ev |= wait.Err
 	}
 	return ev
 }
