@@ -21,7 +21,7 @@ var miscRows = []Row{
 	{AMD64: 158, ARM64: NoNumber, Name: "arch_prctl", Fn: sysArchPrctl, Format: "code:flags.archprctl, addr:hex",
 		Level: Partial, Note: "the FS and GS bases; no CPUID faulting, no shadow stack"},
 	{AMD64: 157, ARM64: 167, Name: "prctl", Fn: sysPrctl, Format: "option:flags.prctl, arg2:hex, arg3:hex, arg4:hex, arg5:hex",
-		Level: Partial, Note: "names, dumpable, capabilities, no_new_privs, subreaper, parent-death signal, timer slack, THP, PR_GET_AUXV; others are EINVAL"},
+		Level: Partial, Note: "names, dumpable, capabilities, no_new_privs, subreaper, parent-death signal, timer slack, THP, PR_GET_AUXV; EINVAL: PR_SET_MM, PR_SET_VMA, PR_SET_MDWE, PR_SET_MEMORY_MERGE, PR_SCHED_CORE, PR_SET_PTRACER, PR_SET_TSC, PR_MCE_KILL, PR_SET_IO_FLUSHER, PR_SET_SYSCALL_USER_DISPATCH, PR_*_SPECULATION_CTRL, PR_TASK_PERF_EVENTS_* and those of other architectures"},
 	{AMD64: 135, ARM64: 92, Name: "personality", Fn: sysPersonality, Format: "persona:hex",
 		Level: Partial, Note: "ADDR_NO_RANDOMIZE works; the others are kept and have no effect"},
 	{AMD64: 169, ARM64: 142, Name: "reboot", Fn: sysReboot, Format: "magic:hex, magic2:hex, cmd:hex, arg:ptr",
