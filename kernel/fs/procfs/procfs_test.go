@@ -276,7 +276,7 @@ func TestFormats(t *testing.T) {
 		"/proc/uptime":                  `^\d+\.\d\d \d+\.\d\d\n$`,
 		"/proc/loadavg":                 `^1\.00 0\.50 0\.05 1/1 7\n$`,
 		"/proc/stat":                    `^cpu  \d+( \d+){9}\ncpu0 \d+( \d+){9}\n`,
-		"/proc/version":                 `^Linux version 6\.1\.0-gosv .*#1\n$`,
+		"/proc/version":                 `^Linux version 6\.12\.0-gosv .*#1\n$`,
 		"/proc/sys/kernel/random/uuid":  `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$`,
 		"/proc/sys/kernel/test/name":    `^old\n$`,
 		"/proc/thread-self/comm":        `^prog \(1\)\n$`,

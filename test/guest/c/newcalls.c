@@ -3,6 +3,8 @@
 #include "check.h"
 #include <linux/futex.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
@@ -313,6 +315,10 @@ static void controls(void)
 	int fd = open("/proc/self/auxv", O_RDONLY);
 	long k = read(fd, mine, sizeof mine);
 	OK("PR_GET_AUXV", n > 0 && k > 0 && memcmp(auxv, mine, k < n ? k : n) == 0);
+	int ep = MUST(epoll_create1(0));
+	char params[8] = "";
+	OK("EPIOCSPARAMS is there, or there is no busy polling", ioctl(ep, 0x40088a01, params) == 0 || errno == EOPNOTSUPP || old(6009));
+	FAILS("another ioctl of an epoll", old(6009) ? (errno = EINVAL, -1) : ioctl(ep, 0x1234, params), EINVAL);
 	FAILS("PR_GET_AUXV with more", prctl(0x41555856, auxv, sizeof auxv, 1, 0), EINVAL);
 }
 
