@@ -14,7 +14,7 @@ import (
 // pidfdRows are the calls about descriptors of processes and of signals.
 var pidfdRows = []Row{
 	{AMD64: 434, ARM64: 434, Name: "pidfd_open", Fn: sysPidfdOpen, Format: "pid:int, flags:hex, =fd",
-		Level: Partial, Note: "no PIDFD_GET_*_NAMESPACE (ENOTTY); fstatfs(2) does not say that it is a pidfs; waitid(2) takes the descriptor of a thread as its process's"},
+		Level: Partial, Note: "no PIDFD_GET_*_NAMESPACE (ENOTTY); fstatfs(2) does not say that it is a pidfs"},
 	{AMD64: 424, ARM64: 424, Name: "pidfd_send_signal", Fn: sysPidfdSendSignal, Format: "pidfd:fd, sig:sig, info:ptr, flags:hex"},
 	{AMD64: 438, ARM64: 438, Name: "pidfd_getfd", Fn: sysPidfdGetfd, Format: "pidfd:fd, targetfd:int, flags:hex, =fd"},
 	{AMD64: 282, ARM64: NoNumber, Name: "signalfd", Fn: sysSignalfd, Format: "fd:fd, mask:sigset, size:size, =fd",

@@ -271,6 +271,9 @@ func sysWaitid(t *task.Thread, a *Args) (uint64, error) {
 		if pid = p.LiveID(); pid < 0 {
 			return 0, unix.ECHILD
 		}
+		if o := task.ThreadOf(f); o != nil && o != p.Leader() {
+			return 0, unix.ECHILD // a thread is nobody's child
+		}
 		nonblock = f.Nonblocking() && options&unix.WNOHANG == 0
 	default:
 		return 0, unix.EINVAL

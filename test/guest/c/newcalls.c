@@ -202,6 +202,26 @@ static void pidfds(void)
 	pthread_join(t, NULL);
 	FAILS("and gone", syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), ESRCH);
 	EQ("the process goes on", ready(self), 0);
+	// A thread of a child is no child.
+	int pipes[2];
+	pipe(pipes);
+	thread_go = thread_tid = 0;
+	child = fork();
+	if (child == 0) {
+		pthread_create(&t, NULL, thread, NULL);
+		while (!__atomic_load_n(&thread_tid, __ATOMIC_SEQ_CST))
+			sleep_ms(1);
+		write(pipes[1], &thread_tid, sizeof thread_tid);
+		for (;;)
+			pause();
+	}
+	read(pipes[0], &thread_tid, sizeof thread_tid);
+	int other = MUST(syscall(SYS_pidfd_open, thread_tid, PIDFD_THREAD_));
+	siginfo_t info;
+	FAILS("a thread of a child is no child", waitid(3, other, &info, WEXITED | WNOHANG), ECHILD);
+	int first = MUST(syscall(SYS_pidfd_open, child, PIDFD_THREAD_));
+	kill(child, SIGKILL);
+	EQ("its first thread is", waitid(3, first, &info, WEXITED), 0);
 	struct stat a, b, c;
 	int again = MUST(syscall(SYS_pidfd_open, getpid(), 0));
 	fstat(self, &a), fstat(again, &b), fstat(group, &c);
