@@ -49,14 +49,16 @@ var allowed = []row{
 	{"(*mm.Cache).eachMapping", "(*mm.area).each", "what runs for each mapping allocates nothing; it is not what fork runs for each area"},
 
 	{"(*uring.Ring).kick", "(*wait.Queue).Notify", "cqWait holds sleepers of threads only"},
-	{"(*net/unix.Socket).Release", "(*net/unix.Socket).Release", "a connection that waits for accept(2) has none that wait for it"},
+	{"(*net/unix.Socket).close", "(*net/unix.Socket).close", "a connection that waits for accept(2) has none that wait for it"},
+	{"(*net/inet.Socket).mayBind", "(*net/inet.Socket).mayBind", "once: an address that was mapped into IPv6 is one of IPv4"},
+	{"(*wait.Queue).Notify$bound", "(*wait.Queue).Notify", "steps of the clock tell timerfds, and no timerfd tells the queue of steps"},
 	{"syscalls.withFile", "func value", "two descriptors of one call"},
 	{"syscalls.linkAt$1", "syscalls.atPlace", "two names of one call"},
 	{"syscalls.renameAt$1", "syscalls.atPlace", "two names of one call"},
 
 	{"(*vfs.File).close", "(*fs/procfs.memFile).Release", "a memory of a process is not mapped into one"},
 	{"(*vfs.File).close", "(*fs/procfs.pagemapFile).Release", "a pagemap is not mapped into a process"},
-	{"(*vfs.File).close", "(*net/unix.Socket).Release", "NOT bounded: a chain of sockets in flight, each in a message to the next, is closed one in the other"},
+	{"(*vfs.File).close", "(*net/unix.Socket).Release", "files in messages are let go of by a list, not one in the other (net/unix: dropping)"},
 	{"(*vfs.File).close", "(*uring.Ring).Release", "a ring takes no rings, and goes into no message"},
 
 	{"(*vfs.walker).follow", "(*vfs.walker).walk", "40 symbolic links (maxLinks)"},
