@@ -41,6 +41,14 @@ static void binds(enum kind k)
 	}
 }
 
+// take receives a datagram that may be on its way.
+static int take(int fd, char *c, struct address *from)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+	poll(&p, 1, 5000);
+	return recvfrom(fd, c, 1, 0, &from->any, &from->size);
+}
+
 // connects connects from a bound address, or none, to the addresses of this machine where somebody listens on all.
 static void connects(enum kind k, const char *from)
 {
@@ -75,7 +83,7 @@ static void connects(enum kind k, const char *from)
 		} else {
 			char c[1];
 			struct address f = {.size = sizeof f.bytes};
-			if (send(fd, "x", 1, 0) == 1 && recvfrom(l, c, 1, 0, &f.any, &f.size) == 1)
+			if (send(fd, "x", 1, 0) == 1 && take(l, c, &f) == 1)
 				printf("ok %s from: %s\n", what, text(&f));
 		}
 		close(fd);
@@ -83,10 +91,10 @@ static void connects(enum kind k, const char *from)
 			fd = make(k);
 			if (*from)
 				bind(fd, &b.any, b.size);
-			CASE(sendto(fd, "x", 1, 0, &a.any, a.size), "%s sendto", what);
+			int sent = CASE(sendto(fd, "x", 1, 0, &a.any, a.size), "%s sendto", what);
 			char c[1];
 			struct address f = {.size = sizeof f.bytes};
-			if (recvfrom(l, c, 1, 0, &f.any, &f.size) == 1)
+			if (sent == 1 && take(l, c, &f) == 1)
 				printf("ok %s sendto from: %s\n", what, text(&f));
 			show_name(fd, what);
 			close(fd);
