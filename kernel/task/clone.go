@@ -6,7 +6,6 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/mm"
-	"gosv/kernel/wait"
 )
 
 // CloneArgs are the arguments of clone3(2); clone, fork and vfork fill them in too.
@@ -76,11 +75,10 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	if f&unix.CLONE_CHILD_CLEARTID != 0 {
 		c.clearTID = a.ChildTID
 	}
-	var vfork *wait.Sleeper
+	var vfork *vforkWait
 	if f&unix.CLONE_VFORK != 0 {
-		vfork = new(wait.Sleeper)
-		vfork.BeforeSleep = t.beforeSleep
-		c.vforkDone.Store(vfork)
+		vfork = &vforkWait{parent: t}
+		c.vfork.Store(vfork)
 	}
 	pidFD := -1
 	if f&unix.CLONE_PIDFD != 0 {
@@ -119,10 +117,7 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	if event != 0 {
 		t.traceEvent(event, uint64(tid))
 	}
-	if vfork != nil {
-		t.setState(stateBlocked)
-		vfork.SleepUninterruptible(0)
-		t.setState(stateRunning)
+	if vfork != nil && vfork.wait() {
 		t.traceEvent(unix.PTRACE_EVENT_VFORK_DONE, uint64(tid))
 	}
 	return tid, nil
@@ -324,6 +319,7 @@ func (t *Thread) init() {
 	t.Sleeper.Pending = t.interrupted
 	t.slack.Store(usualSlack)
 	t.makerSlack.Store(usualSlack)
+	t.Sleeper.Killed = t.mustEnd
 	t.affinity.Store(allCPUs())
 }
 

@@ -36,8 +36,7 @@ func (t *Thread) dumpCore(info *linux.SigInfo, e *ExitInfo) bool {
 	p.dump = &coreDump{by: t}
 	for _, o := range p.threads {
 		if o != t {
-			o.post(workExit)
-			o.Wake()
+			o.kill()
 		}
 	}
 	p.mu.Unlock()
@@ -50,8 +49,7 @@ func (t *Thread) dumpCore(info *linux.SigInfo, e *ExitInfo) bool {
 	}
 	p.dump = nil
 	for _, o := range p.threads {
-		o.post(workExit)
-		o.Wake()
+		o.kill()
 	}
 	p.mu.Unlock()
 	return true

@@ -39,6 +39,7 @@ func (t *Thread) handleWork() bool {
 		w := t.work.Load()
 		switch {
 		case w&workExit != 0:
+			t.leaving()
 			return false
 		case w&(workStop|workTrap) != 0:
 			if !t.trapStop() {
@@ -282,7 +283,7 @@ func (t *Thread) stayStopped() {
 		if w&workStop == 0 || w&(workExit|workTrap) != 0 || t.killed() {
 			break
 		}
-		t.SleepUninterruptible(0)
+		t.SleepKillable(0)
 	}
 	if t.killed() {
 		t.work.And(^uint32(workStop))

@@ -86,8 +86,7 @@ func (t *Thread) becomeAlone() bool {
 		p.aloneWaiter = t
 		for _, o := range p.threads {
 			if o != t {
-				o.post(workExit)
-				o.Wake()
+				o.kill()
 			}
 		}
 		for len(p.threads) > 1 {

@@ -34,16 +34,50 @@ func (t *Thread) ExitGroup(code int) { t.Proc.end(code&0xff<<8, nil) }
 // end makes all threads leave; status is that of wait(2). The first call counts.
 func (p *Process) end(status int, info *ExitInfo) {
 	p.mu.Lock()
+	p.endLocked(status, info)
+	p.mu.Unlock()
+}
+
+// endLocked is end with p.mu held.
+func (p *Process) endLocked(status int, info *ExitInfo) {
 	if !p.exiting.Swap(true) {
 		p.status = status
 		p.exitInfo = info
 	}
 	p.signals.stopped = false
 	for _, t := range p.threads {
-		t.post(workExit)
-		t.Wake() // a stopped one
+		t.kill()
 	}
+}
+
+// kill makes the thread end: whatever it waits for, a stop included. As on Linux,
+// it has SIGKILL pending from then on, until it sees that it is to end. p.mu is
+// held.
+func (t *Thread) kill() {
+	t.sig.pending.set |= linux.SigBit(int(unix.SIGKILL))
+	t.work.Or(workExit)
+	t.Kill()
+	if t.state.Load() == stateTraced {
+		t.Wake() // a stop in PTRACE_EVENT_EXIT is not a killable sleep: the thread is ending already
+	}
+	t.Ctx.Kick()
+}
+
+// mustEnd reports whether the thread has been killed: it ends SleepKillable.
+func (t *Thread) mustEnd() bool { return t.work.Load()&workExit != 0 }
+
+// leaving is what a thread does first that has seen that it is to end. The signal
+// that ends the process is shown to strace once.
+func (t *Thread) leaving() {
+	p := t.Proc
+	p.mu.Lock()
+	t.sig.pending.set &^= linux.SigBit(int(unix.SIGKILL))
+	info := p.fatal
+	p.fatal = nil
 	p.mu.Unlock()
+	if tr := tracer.Load(); tr != nil && info != nil {
+		tr.signal(t, info)
+	}
 }
 
 // exit is the last that a thread does.
@@ -168,13 +202,6 @@ func (p *Process) tellBereaved(children []*Process) {
 			info.SetSender(p.PID, p.leader.Creds().UID)
 			c.Signal(info) //nolint:errcheck // a full queue
 		}
-	}
-}
-
-// endVfork lets the parent of a vfork go on.
-func (t *Thread) endVfork() {
-	if s := t.vforkDone.Swap(nil); s != nil {
-		s.Wake()
 	}
 }
 

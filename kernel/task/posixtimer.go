@@ -128,6 +128,11 @@ func (p *Process) sendTimer(m *PosixTimer) {
 	}
 	info := linux.NewSigInfo(m.signo, linux.SI_TIMER)
 	info.SetTimer(m.ID, 0, m.value)
+	if p.endsAtOnce(m.target, m.signo) {
+		p.fatal = &info
+		p.endLocked(m.signo, nil)
+		return
+	}
 	q.add(&info, m)
 	p.announceSignal(target, m.signo)
 }

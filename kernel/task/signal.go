@@ -220,7 +220,7 @@ func (p *Process) send(t *Thread, info *linux.SigInfo) error {
 		return nil
 	}
 	q := &p.signals.pending
-	if t != nil {
+	if t != nil && sig != int(unix.SIGKILL) { // which is for all threads
 		q = &t.sig.pending
 	}
 	if sig < linux.SIGRTMIN {
@@ -231,6 +231,12 @@ func (p *Process) send(t *Thread, info *linux.SigInfo) error {
 		if info.Code() != linux.SI_USER {
 			return unix.EAGAIN
 		}
+		return nil
+	}
+	if p.endsAtOnce(t, sig) {
+		first := *info
+		p.fatal = &first
+		p.endLocked(sig, nil)
 		return nil
 	}
 	q.add(info, nil)
@@ -274,6 +280,33 @@ func (p *Process) announceSignal(target *Thread, sig int) {
 	case target != nil && (!target.sig.mask.Has(sig) || target.sig.waiting.Has(sig)):
 		target.post(workSignal)
 	}
+}
+
+// endsAtOnce reports whether a signal, to t or with nil to the process, ends the
+// process when it is sent, and not when a thread takes it: then it ends waits of
+// all threads that signals cannot interrupt. These are SIGKILL, and each signal
+// whose default action is to end the process without a core file, if a thread can
+// take it that has no other to take first, and nobody traces it (complete_signal
+// in Linux's kernel/signal.c). p.mu is held.
+func (p *Process) endsAtOnce(t *Thread, sig int) bool {
+	switch {
+	case p.kernel || p.exiting.Load():
+		return false
+	case sig == int(unix.SIGKILL):
+		return true
+	case (stopSet | coreSet | ignoredSet).Has(sig) || p.sigHand().Action(sig).Handler != linux.SIG_DFL:
+		return false
+	case t != nil:
+		return t.takesFirst(sig)
+	}
+	return slices.ContainsFunc(p.threads, func(o *Thread) bool { return o.takesFirst(sig) })
+}
+
+// takesFirst reports whether sig would be the next signal that the thread takes.
+func (t *Thread) takesFirst(sig int) bool {
+	state := t.state.Load()
+	return !(t.sig.mask | t.sig.waiting).Has(sig) && t.work.Load()&(workSignal|workExit) == 0 &&
+		state != stateStopped && state != stateTraced && !t.traced()
 }
 
 // receiver picks a thread that takes sig, the first thread if it can; nil if

@@ -76,9 +76,9 @@ type Thread struct {
 	faults     atomic.Uint64 // page faults resolved
 	state      atomic.Uint32
 
-	vforkDone  atomic.Pointer[wait.Sleeper] // the parent that waits for exec or exit
-	inDump     bool                         // the thread waits for the core file; guarded by Process.mu
-	exitStatus int                          // status of exit(2), in wait(2)'s encoding
+	vfork      atomic.Pointer[vforkWait] // the parent that waits for exec or exit
+	inDump     bool                      // the thread waits for the core file; guarded by Process.mu
+	exitStatus int                       // status of exit(2), in wait(2)'s encoding
 
 	pidSerial atomic.Uint64 // of Serial
 }
@@ -119,7 +119,8 @@ type Process struct {
 	clock       processClock
 	status      int // wait status, once exiting is set or the leader has ended
 	exitInfo    *ExitInfo
-	aloneWaiter *Thread // execve waits until it is the only thread
+	fatal       *linux.SigInfo // the signal that ended the process when it was sent, until strace has seen it
+	aloneWaiter *Thread        // execve waits until it is the only thread
 	dump        *coreDump
 
 	kernel  bool     // it is the kernel's own: StartUnderInit

@@ -13,7 +13,7 @@ type Result uint8
 const (
 	Woken       Result = iota // Wake was called
 	TimedOut                  // the deadline passed
-	Interrupted               // a signal is pending, or the thread must end
+	Interrupted               // a signal is pending (not in SleepKillable), or the thread must end
 )
 
 // A Sleeper is the right of one goroutine to block. Every thread of the
@@ -38,6 +38,9 @@ type Sleeper struct {
 
 	// Pending reports whether an interruption is due; checked before parking.
 	Pending func() bool
+	// Killed reports whether the thread must end; SleepKillable checks it before
+	// parking. nil: the goroutine is no thread, and cannot be killed.
+	Killed func() bool
 
 	timer Timer
 
@@ -49,6 +52,7 @@ const (
 	woken       = 1 << iota // Wake since the last Sleep returned
 	interrupted             // Interrupt since then
 	expired                 // the timer fired
+	killed                  // Kill since then
 	parked                  // g waits for goport.Ready
 	deep                    // with parked: no interruption ends it
 )
@@ -76,8 +80,9 @@ func (s *Sleeper) Done(w *Waiter) {
 	}
 }
 
-// Clear forgets an earlier Wake. An interruption is kept: Pending decides.
-func (s *Sleeper) Clear() { s.state.And(^uint32(woken | expired | interrupted)) }
+// Clear forgets an earlier Wake. An interruption is kept: Pending and Killed
+// decide.
+func (s *Sleeper) Clear() { s.state.And(^uint32(woken | expired | interrupted | killed)) }
 
 // Wake ends the current Sleep, or the next one.
 func (s *Sleeper) Wake() { s.post(woken) }
@@ -92,13 +97,16 @@ func (s *Sleeper) Asleep() (asleep, uninterruptible bool) {
 	return v&parked != 0, v&(parked|deep) == parked|deep
 }
 
-func (s *Sleeper) post(bit uint32) {
+// Kill is Interrupt for a thread that must end: it ends SleepKillable, too.
+func (s *Sleeper) Kill() { s.post(interrupted | killed) }
+
+func (s *Sleeper) post(bits uint32) {
 	for {
 		old := s.state.Load()
-		if old&bit != 0 && old&parked == 0 {
+		if old&bits == bits && old&parked == 0 {
 			return
 		}
-		if s.state.CompareAndSwap(old, (old|bit)&^parked) {
+		if s.state.CompareAndSwap(old, (old|bits)&^parked) {
 			if old&parked != 0 {
 				goport.Ready(s.g)
 			}
@@ -110,21 +118,25 @@ func (s *Sleeper) post(bit uint32) {
 // Sleep blocks until Wake, until Interrupt, or until the deadline, a time on
 // cpu.Nanotime's clock or what Realtime returned; 0 is no deadline. A Wake that
 // came since the last Sleep or Clear ends it at once.
-func (s *Sleeper) Sleep(deadline int64) Result { return s.sleep(deadline, true) }
+func (s *Sleeper) Sleep(deadline int64) Result { return s.sleep(deadline, interrupted, s.Pending) }
 
-// SleepUninterruptible is Sleep for short waits that must complete.
-func (s *Sleeper) SleepUninterruptible(deadline int64) Result { return s.sleep(deadline, false) }
+// SleepKillable is Sleep for waits that no signal handler may interrupt, such as
+// that of vfork(2): only the end of the thread does (TASK_KILLABLE of Linux).
+func (s *Sleeper) SleepKillable(deadline int64) Result { return s.sleep(deadline, killed, s.Killed) }
 
-func (s *Sleeper) sleep(deadline int64, interruptible bool) Result {
-	stop := uint32(woken | expired)
-	if interruptible {
-		stop |= interrupted
-		if s.Pending != nil && s.Pending() {
-			if s.state.And(^uint32(woken))&woken != 0 {
-				return Woken
-			}
-			return Interrupted
+// SleepUninterruptible is Sleep for short waits that must complete. What makes
+// them complete must not depend on a program: not even SIGKILL ends them.
+func (s *Sleeper) SleepUninterruptible(deadline int64) Result { return s.sleep(deadline, 0, nil) }
+
+// sleep blocks; the bit broken ends it besides what ends each sleep, and due says
+// whether that is the case already.
+func (s *Sleeper) sleep(deadline int64, broken uint32, due func() bool) Result {
+	stop := woken | expired | broken
+	if due != nil && due() {
+		if s.state.And(^uint32(woken))&woken != 0 {
+			return Woken
 		}
+		return Interrupted
 	}
 	if deadline != 0 && s.state.Load()&stop == 0 {
 		s.state.And(^uint32(expired))
@@ -157,7 +169,7 @@ func (s *Sleeper) sleep(deadline int64, interruptible bool) Result {
 	switch {
 	case old&woken != 0:
 		return Woken
-	case interruptible && old&interrupted != 0:
+	case old&broken != 0:
 		return Interrupted
 	default:
 		return TimedOut
