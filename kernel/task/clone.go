@@ -260,6 +260,7 @@ func (c *Thread) publish(parent *Thread, a *CloneArgs, traced bool) (tid int, er
 	if p == parent.Proc {
 		p.threads = append(p.threads, c)
 		if p.signals.stopped {
+			c.joinStop()
 			c.work.Or(workStop)
 		}
 	} else {

@@ -32,7 +32,7 @@ func (t *Thread) dumpCore(info *linux.SigInfo, e *ExitInfo) bool {
 		return false
 	}
 	p.status, p.exitInfo = sig, e
-	p.signals.stopped = false
+	p.leaveStop()
 	p.dump = &coreDump{by: t}
 	for _, o := range p.threads {
 		if o != t {

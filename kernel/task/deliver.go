@@ -170,11 +170,7 @@ func (t *Thread) deliverOne() {
 	case act.Handler == linux.SIG_IGN || ignoredSet.Has(sig):
 	case stopSet.Has(sig):
 		if sig == int(unix.SIGSTOP) || !p.orphaned() {
-			t.setState(stateStopped) // before the parent hears of it
 			p.stop(sig)
-			if t.work.Load()&workStop == 0 {
-				t.setState(stateRunning)
-			}
 		}
 	default:
 		t.die(&info)
@@ -242,53 +238,6 @@ func (p *Process) orphaned() bool {
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
 	return p.table.groupOrphaned(p.pgid, nil)
-}
-
-// stop stops the process (default action of SIGSTOP and its kin).
-func (p *Process) stop(sig int) {
-	p.mu.Lock()
-	p.signals.stopped, p.signals.stopSignal = true, sig
-	p.signals.stopReport, p.signals.contReport = true, false
-	for _, t := range p.threads {
-		t.post(workStop)
-	}
-	p.mu.Unlock()
-	p.notifyParent(linux.CLD_STOPPED, sig)
-}
-
-// resume is SIGCONT's effect, whatever its action. p.mu is held.
-func (p *Process) resume() {
-	if !p.signals.stopped {
-		return
-	}
-	p.signals.stopped = false
-	p.signals.stopReport, p.signals.contReport = false, true
-	for _, t := range p.threads {
-		t.work.And(^uint32(workStop))
-		if t.ptrace.seized {
-			t.post(workTrap)
-		}
-		t.state.CompareAndSwap(stateStopped, stateRunning) // it can run from now on
-		t.Wake()
-	}
-	go p.notifyParent(linux.CLD_CONTINUED, int(unix.SIGCONT)) // not under p.mu
-}
-
-// stayStopped blocks until SIGCONT or the end.
-func (t *Thread) stayStopped() {
-	for {
-		t.Clear()
-		t.setState(stateStopped)
-		w := t.work.Load()
-		if w&workStop == 0 || w&(workExit|workTrap) != 0 || t.killed() {
-			break
-		}
-		t.SleepKillable(0)
-	}
-	if t.killed() {
-		t.work.And(^uint32(workStop))
-	}
-	t.setState(stateRunning)
 }
 
 // killed reports a pending SIGKILL.

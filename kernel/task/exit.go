@@ -44,7 +44,7 @@ func (p *Process) endLocked(status int, info *ExitInfo) {
 		p.status = status
 		p.exitInfo = info
 	}
-	p.signals.stopped = false
+	p.leaveStop()
 	for _, t := range p.threads {
 		t.kill()
 	}
@@ -56,6 +56,7 @@ func (p *Process) endLocked(status int, info *ExitInfo) {
 func (t *Thread) kill() {
 	t.sig.pending.set |= linux.SigBit(int(unix.SIGKILL))
 	t.work.Or(workExit)
+	t.untrap()
 	t.Kill()
 	if t.state.Load() == stateTraced {
 		t.Wake() // a stop in PTRACE_EVENT_EXIT is not a killable sleep: the thread is ending already
@@ -117,6 +118,7 @@ func (t *Thread) exit() {
 	}
 	p.threads = slices.DeleteFunc(p.threads, func(o *Thread) bool { return o == t })
 	last := len(p.threads) == 0
+	stopped := t.stopDone() && !last
 	delete(tab.tasks, t.TID)
 	t.setState(stateDead)
 	if p.dump != nil {
@@ -144,6 +146,9 @@ func (t *Thread) exit() {
 	p.mu.Unlock()
 	tab.mu.Unlock()
 	p.exited.Notify(wait.Readable) // descriptors of this thread
+	if stopped {
+		p.tellStop()
+	}
 	for _, o := range ended {
 		o.announce()
 	}

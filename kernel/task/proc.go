@@ -238,8 +238,6 @@ func (t *Thread) stateLetter() byte {
 		return 'T'
 	case stateTraced:
 		return 't'
-	case stateBlocked:
-		return 'D'
 	}
 	switch asleep, uninterruptible := t.Asleep(); {
 	case uninterruptible:

@@ -33,6 +33,7 @@ type tracing struct {
 	info      *linux.SigInfo
 	message   uint64 // PTRACE_GETEVENTMSG
 	stepping  bool   // the trap flag is the tracer's
+	trapping  bool   // on the way from the stop of its process to one for the tracer, which waits for it
 	dead      bool   // a thread that is not the last has ended, and the tracer has not waited for it
 }
 
@@ -66,6 +67,7 @@ func (t *Thread) unlink() {
 	tracer := x.tracer.Load()
 	tracees.Add(-1)
 	tracer.ptrace.tracees = slices.DeleteFunc(tracer.ptrace.tracees, func(o *Thread) bool { return o == t })
+	t.untrap()
 	x.tracer.Store(nil)
 	x.seized, x.options, x.report = false, 0, 0
 	x.stopped, x.listening = false, false
@@ -127,14 +129,21 @@ func (t *Thread) Attach(o *Thread, seize bool, options uint32) error {
 		return unix.EPERM
 	}
 	o.link(t, seize, options)
+	trap := o.state.Load() == stateStopped && o.work.Load()&workStop != 0
 	if p.signals.stopped { // from the stop of its process to one of ours
+		o.ptrace.trapping = trap
 		o.post(workTrap)
 		o.Wake()
 	}
 	p.mu.Unlock()
 	tab.mu.Unlock()
 	if !seize {
-		return o.Signal(linux.NewSigInfo(int(unix.SIGSTOP), linux.SI_KERNEL))
+		if err := o.Signal(linux.NewSigInfo(int(unix.SIGSTOP), linux.SI_KERNEL)); err != nil {
+			return err
+		}
+	}
+	if trap {
+		o.awaitTrap(t)
 	}
 	return nil
 }

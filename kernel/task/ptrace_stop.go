@@ -42,8 +42,13 @@ func (t *Thread) traceStopLocked(code int, why int32, info *linux.SigInfo, messa
 	x.stopped, x.listening = true, false
 	x.report, x.signal, x.info, x.message = code, 0, info, message
 	t.setState(stateTraced)
+	t.untrap()
+	all := why == linux.CLD_STOPPED && p.signals.stopped && t.stopDone()
 	p.mu.Unlock()
 
+	if all {
+		p.tellStop()
+	}
 	tracer.Proc.tellTracer(t, code, why)
 	for {
 		t.Clear()
@@ -145,9 +150,37 @@ func (t *Thread) trapStop() bool {
 	case stopped:
 		t.traceStopLocked(sig, linux.CLD_STOPPED, nil, 0)
 	default:
+		t.untrap()
 		p.mu.Unlock()
 	}
 	return true
+}
+
+// untrap lets Attach return, which waits for the stop. Process.mu is held.
+func (t *Thread) untrap() {
+	x := &t.ptrace
+	if !x.trapping {
+		return
+	}
+	x.trapping = false
+	if o := x.tracer.Load(); o != nil {
+		o.Wake()
+	}
+}
+
+// awaitTrap blocks the tracer until t, which was stopped with its process, is in
+// a stop for the tracer: it can be used at once then, as ptrace(2) of Linux has
+// it. SIGKILL of either ends the wait.
+func (t *Thread) awaitTrap(tracer *Thread) {
+	for {
+		tracer.Clear()
+		t.Proc.mu.Lock()
+		trapping := t.ptrace.trapping
+		t.Proc.mu.Unlock()
+		if !trapping || tracer.SleepKillable(0) == wait.Interrupted {
+			return
+		}
+	}
 }
 
 // wantsEvent reports whether the tracer wants to stop at an event, PTRACE_EVENT_*.

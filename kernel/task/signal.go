@@ -125,7 +125,9 @@ type threadSignals struct {
 	mask    linux.SigSet
 	saved   linux.SigSet // what is restored when workMask is set
 	waiting linux.SigSet // what rt_sigtimedwait waits for
-	pending pending
+
+	stopping bool // the thread counts in stopLeft
+	pending  pending
 
 	alt  altStack
 	trap trapState
@@ -143,8 +145,9 @@ type trapState struct{ No, Err, CR2 uint64 }
 // processSignals is a process's part, guarded by Process.mu.
 type processSignals struct {
 	pending    pending
-	stopped    bool
+	stopped    bool // a stop is asked for, or there
 	stopSignal int
+	stopLeft   int  // threads that have not stopped yet; the parent hears of the stop when there are none
 	stopReport bool // a wait4(WUNTRACED) has not seen the stop yet
 	contReport bool
 }

@@ -86,7 +86,6 @@ type Thread struct {
 // Values of Thread.state, for /proc.
 const (
 	stateRunning = iota
-	stateBlocked
 	stateStopped
 	stateTraced // stopped for its tracer
 	stateDead
