@@ -102,6 +102,10 @@ func (b *Buf) Skip(n int) {
 	}
 }
 
+// PageRest is how many bytes are left of the page of user memory where the
+// operand begins.
+func (b *Buf) PageRest() int { return min(b.n, pageSize-int(b.addr&(pageSize-1))) }
+
 // within reports whether the next n bytes, of which there are some, lie in one user piece.
 func (b *Buf) within(n int) bool { return n > 0 && n <= b.n }
 

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/kernel/frame"
+	"gosv/kernel/fs/pipe"
 	"gosv/kernel/mm"
 	"gosv/kernel/net/socket"
 	"gosv/kernel/task"
@@ -17,56 +18,88 @@ var copyRows = []Row{
 }
 
 func sysSendfile(t *task.Thread, a *Args) (uint64, error) {
-	return withFiles(t, a[1], a[0], func(in, out *vfs.File) (uint64, error) {
-		if !in.Readable() || !out.Writable() {
+	if a[2] != 0 {
+		if _, err := t.MM.Load64(a[2]); err != nil {
+			return 0, err
+		}
+	}
+	return withFile(t, a[1], func(in *vfs.File) (uint64, error) {
+		if !in.Readable() {
 			return 0, unix.EBADF
 		}
 		off, err := offsetArg(t, in, a[2])
 		if err != nil {
 			return 0, err
 		}
-		if !in.Seekable() || in.Inode().Mode()&unix.S_IFMT == unix.S_IFDIR || out.Flags()&unix.O_APPEND != 0 && out.Seekable() {
-			return 0, unix.EINVAL
-		}
-		n, err := copyFile(t, in, off, out, current, int64(clampCount(a[3])))
-		t.IO.Read(int64(n))
-		t.IO.Wrote(int64(n))
-		writeSignals(t, err, false)
-		return uint64(n), offsetDone(t, a[2], off, n, err)
+		return withFile(t, a[0], func(out *vfs.File) (uint64, error) { return sendfile(t, out, in, off, a) })
 	})
 }
 
-func sysCopyFileRange(t *task.Thread, a *Args) (uint64, error) {
-	if uint32(a[5]) != 0 {
+// sendfile is sendfile(2) from the offset off, once the file to read from and its
+// offset are known to be good.
+func sendfile(t *task.Thread, out, in *vfs.File, off int64, a *Args) (uint64, error) {
+	if !out.Writable() {
+		return 0, unix.EBADF
+	}
+	to, _, toPipe := pipe.Of(out)
+	switch {
+	case toPipe: // what fits, as splice(2)
+		if from, _, _ := pipe.Of(in); from != nil || !splices(in) {
+			return 0, noSplice(t, to, !out.Nonblocking())
+		}
+		n, err := to.SpliceFrom(&t.Sleeper, in, off, clampCount(a[3]), !out.Nonblocking())
+		countCopy(t, n)
+		writeSignals(t, err, false)
+		return uint64(n), offsetDone(t, a[2], off, n, err)
+	case !in.Seekable() || out.Flags()&unix.O_APPEND != 0 || !splices(in) || !splices(out):
 		return 0, unix.EINVAL
 	}
+	n, err := copyFile(t, in, off, out, current, int64(clampCount(a[3])))
+	countCopy(t, n)
+	writeSignals(t, err, false)
+	return uint64(n), offsetDone(t, a[2], off, n, err)
+}
+
+// countCopy counts what was read and written (/proc/PID/io).
+func countCopy(t *task.Thread, n int64) {
+	t.IO.Read(n)
+	t.IO.Wrote(n)
+}
+
+func sysCopyFileRange(t *task.Thread, a *Args) (uint64, error) {
 	return withFiles(t, a[0], a[2], func(in, out *vfs.File) (uint64, error) {
-		if !in.Readable() || !out.Writable() || out.Flags()&unix.O_APPEND != 0 {
+		x, from, err := rangeOffset(t, in, a[1])
+		if err != nil {
+			return 0, err
+		}
+		y, to, err := rangeOffset(t, out, a[3])
+		if err != nil {
+			return 0, err
+		}
+		if uint32(a[5]) != 0 {
+			return 0, unix.EINVAL
+		}
+		inKind, outKind := in.Inode().Mode()&unix.S_IFMT, out.Inode().Mode()&unix.S_IFMT
+		switch {
+		case inKind == unix.S_IFDIR || outKind == unix.S_IFDIR:
+			return 0, unix.EISDIR
+		case inKind != unix.S_IFREG || outKind != unix.S_IFREG:
+			return 0, unix.EINVAL
+		case !in.Readable() || !out.Writable() || out.Flags()&unix.O_APPEND != 0:
 			return 0, unix.EBADF
+		case uint64(x)+a[4] < uint64(x) || uint64(y)+a[4] < uint64(y):
+			return 0, unix.EOVERFLOW
+		case x < 0 || y < 0:
+			return 0, unix.EINVAL
 		}
-		for _, f := range [...]*vfs.File{in, out} {
-			switch f.Inode().Mode() & unix.S_IFMT {
-			case unix.S_IFREG:
-			case unix.S_IFDIR:
-				return 0, unix.EISDIR
-			default:
-				return 0, unix.EINVAL
-			}
-		}
-		from, err := rangeArg(t, a[1], a[4])
-		if err != nil {
+		// No further than the input goes now: it may be the output, too, and grow.
+		var st vfs.Stat
+		if err := in.Inode().Stat(&st); err != nil {
 			return 0, err
 		}
-		to, err := rangeArg(t, a[3], a[4])
-		if err != nil {
-			return 0, err
-		}
-		count := int64(clampCount(a[4]))
-		if in.Inode() == out.Inode() {
-			x, y := start(in, from), start(out, to)
-			if x < y+count && y < x+count {
-				return 0, unix.EINVAL
-			}
+		count := min(int64(clampCount(a[4])), max(st.Size-x, 0))
+		if in.Inode() == out.Inode() && x < y+count && y < x+count {
+			return 0, unix.EINVAL
 		}
 		n, err := copyFile(t, in, from, out, to, count)
 		writeSignals(t, err, true)
@@ -77,21 +110,14 @@ func sysCopyFileRange(t *task.Thread, a *Args) (uint64, error) {
 	})
 }
 
-// rangeArg reads an offset of copy_file_range(2), which may be missing: EOVERFLOW if n bytes from there wrap, EINVAL below 0.
-func rangeArg(t *task.Thread, addr, n uint64) (int64, error) {
+// rangeOffset reads an offset of copy_file_range(2), which may be missing: then
+// off is current. pos is where the transfer begins.
+func rangeOffset(t *task.Thread, f *vfs.File, addr uint64) (pos, off int64, err error) {
 	if addr == 0 {
-		return current, nil
+		return f.Offset(), current, nil
 	}
 	v, err := t.MM.Load64(addr)
-	switch {
-	case err != nil:
-		return 0, err
-	case v+n < v:
-		return 0, unix.EOVERFLOW
-	case int64(v) < 0:
-		return 0, unix.EINVAL
-	}
-	return int64(v), nil
+	return int64(v), int64(v), err
 }
 
 // start is where a transfer begins.

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gosv/kernel/fs/pipe"
+	"gosv/kernel/ipc/mqueue"
 	"gosv/kernel/task"
 	"gosv/kernel/vfs"
 )
@@ -62,23 +63,27 @@ func clampCount(n uint64) int { return int(min(n, 0x7ffff000)) }
 
 func sysSplice(t *task.Thread, a *Args) (uint64, error) {
 	flags := uint32(a[5])
-	if flags&^spliceFlags != 0 {
-		return 0, unix.EINVAL
-	}
 	if a[4] == 0 {
 		return 0, nil
 	}
+	if flags&^spliceFlags != 0 {
+		return 0, unix.EINVAL
+	}
 	return withFiles(t, a[0], a[2], func(in, out *vfs.File) (uint64, error) {
-		if !in.Readable() || !out.Writable() {
-			return 0, unix.EBADF
-		}
 		from, fromReads, _ := pipe.Of(in)
 		to, _, toWrites := pipe.Of(out)
-		if from != nil && !fromReads || to != nil && !toWrites {
-			return 0, unix.EBADF
-		}
 		if from != nil && a[1] != 0 || to != nil && a[3] != 0 {
 			return 0, unix.ESPIPE
+		}
+		for _, addr := range [...]uint64{a[3], a[1]} {
+			if addr != 0 {
+				if _, err := t.MM.Load64(addr); err != nil {
+					return 0, err
+				}
+			}
+		}
+		if !in.Readable() || !out.Writable() || from != nil && !fromReads || to != nil && !toWrites {
+			return 0, unix.EBADF
 		}
 		block := flags&unix.SPLICE_F_NONBLOCK == 0
 		n, err := splice(t, in, out, from, to, a, block)
@@ -89,6 +94,8 @@ func sysSplice(t *task.Thread, a *Args) (uint64, error) {
 	})
 }
 
+// splice moves what splice(2) is asked for. Both files are looked at before
+// anything is waited for.
 func splice(t *task.Thread, in, out *vfs.File, from, to *pipe.Pipe, a *Args, block bool) (int64, error) {
 	count := clampCount(a[4])
 	switch {
@@ -96,24 +103,57 @@ func splice(t *task.Thread, in, out *vfs.File, from, to *pipe.Pipe, a *Args, blo
 		block = block && !in.Nonblocking() && !out.Nonblocking()
 		return from.Transfer(&t.Sleeper, to, count, false, block)
 	case from != nil:
-		if out.Flags()&unix.O_APPEND != 0 {
-			return 0, unix.EINVAL
-		}
-		off, err := offsetArg(t, out, a[3])
+		off, err := spliceOffset(t, out, a[3])
 		if err != nil {
 			return 0, err
+		}
+		if out.Flags()&unix.O_APPEND != 0 || off < current || !splices(out) {
+			return 0, unix.EINVAL
 		}
 		n, err := from.SpliceTo(&t.Sleeper, out, off, count, block && !in.Nonblocking())
 		return n, offsetDone(t, a[3], off, n, err)
 	case to != nil:
-		off, err := offsetArg(t, in, a[1])
+		off, err := spliceOffset(t, in, a[1])
 		if err != nil {
 			return 0, err
 		}
-		n, err := to.SpliceFrom(&t.Sleeper, in, off, count, block && !out.Nonblocking())
+		if off < current {
+			return 0, unix.EINVAL
+		}
+		block = block && !out.Nonblocking()
+		if !splices(in) {
+			return 0, noSplice(t, to, block)
+		}
+		n, err := to.SpliceFrom(&t.Sleeper, in, off, count, block)
 		return n, offsetDone(t, a[1], off, n, err)
 	}
 	return 0, unix.EINVAL
+}
+
+// splices reports whether a file's bytes can be moved from or to a pipe: those of
+// files, devices and sockets, not of directories, message queues and files such
+// as those of eventfd(2), which take records.
+func splices(f *vfs.File) bool {
+	kind := f.Inode().Mode() & unix.S_IFMT
+	return kind != 0 && kind != unix.S_IFDIR && mqueue.Of(f) == nil
+}
+
+// noSplice is the failure of a file that cannot be read into a pipe: Linux finds
+// out when there is room in the pipe.
+func noSplice(t *task.Thread, to *pipe.Pipe, block bool) error {
+	if err := to.WaitRoom(&t.Sleeper, block); err != nil {
+		return err
+	}
+	return unix.EINVAL
+}
+
+// spliceOffset is offsetArg for splice(2): EINVAL for a file without offsets.
+func spliceOffset(t *task.Thread, f *vfs.File, addr uint64) (int64, error) {
+	off, err := offsetArg(t, f, addr)
+	if err == unix.ESPIPE {
+		err = unix.EINVAL
+	}
+	return off, err
 }
 
 // offsetArg reads an offset that may be missing: then it is current.
@@ -172,24 +212,35 @@ func sysVmsplice(t *task.Thread, a *Args) (uint64, error) {
 	if flags&^spliceFlags != 0 {
 		return 0, unix.EINVAL
 	}
-	o, err := newVector(t, a[1], a[2])
-	if err != nil {
-		return 0, firstBadFD(t, a[0], err)
-	}
 	f, err := t.Files.Get(fdArg(a[0]))
 	if err != nil {
-		o.free()
 		return 0, err
 	}
-	p, _, writes := pipe.Of(f)
-	f.Release()
-	nowait := vfs.IO{NoWait: flags&unix.SPLICE_F_NONBLOCK != 0}
-	switch {
-	case p == nil:
-		o.free()
+	defer f.Release()
+	if !f.Readable() && !f.Writable() {
 		return 0, unix.EBADF
-	case writes:
-		return doWrite(t, a[0], o, current, nowait)
 	}
-	return doRead(t, a[0], o, current, nowait)
+	o, err := newVector(t, a[1], a[2])
+	if err != nil {
+		return 0, err
+	}
+	defer o.free()
+	p, _, writes := pipe.Of(f)
+	switch {
+	case o.Len() == 0:
+		return 0, nil
+	case p == nil:
+		return 0, unix.EBADF
+	}
+	// O_NONBLOCK of the file does not matter, as on Linux.
+	block := flags&unix.SPLICE_F_NONBLOCK == 0
+	if !writes {
+		n, err := p.ReadTo(&t.Sleeper, &o.Buf, block)
+		return uint64(n), err
+	}
+	n, err := p.Vmsplice(&t.Sleeper, &o.Buf, block)
+	if err == unix.EPIPE {
+		t.SendSignal(int(unix.SIGPIPE))
+	}
+	return uint64(n), err
 }

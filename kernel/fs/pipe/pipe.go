@@ -248,7 +248,11 @@ func (e *end) Read(f *vfs.File, dst *mm.Buf, _ int64) (int64, error) {
 	if dst.Len() == 0 {
 		return 0, nil
 	}
-	p := e.p
+	return e.p.read(dst)
+}
+
+// read gives what there is; EAGAIN if that is nothing and there are writers.
+func (p *Pipe) read(dst *mm.Buf) (int64, error) {
 	p.mu.Lock()
 	var done int64
 	var err error

@@ -15,8 +15,8 @@ func (p *Pipe) waitData(s *wait.Sleeper, block bool) error {
 	return p.waitState(s, wait.Readable, block, func() bool { return p.count > 0 || p.writers == 0 })
 }
 
-// waitRoom blocks until the pipe has a free slot; EPIPE without readers.
-func (p *Pipe) waitRoom(s *wait.Sleeper, block bool) error {
+// WaitRoom blocks until the pipe has a free slot; EPIPE without readers.
+func (p *Pipe) WaitRoom(s *wait.Sleeper, block bool) error {
 	err := p.waitState(s, wait.Writable, block, func() bool { return !p.full() || p.readers == 0 })
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (p *Pipe) waitState(s *wait.Sleeper, ev wait.Events, block bool, state func
 func (p *Pipe) SpliceFrom(s *wait.Sleeper, in *vfs.File, off int64, n int, block bool) (int64, error) {
 	var done int64
 	for n > 0 {
-		if err := p.waitRoom(s, block && done == 0); err != nil {
+		if err := p.WaitRoom(s, block && done == 0); err != nil {
 			return done, partial(done, err)
 		}
 		f := frame.AllocRaw()
@@ -127,6 +127,52 @@ func (p *Pipe) SpliceTo(s *wait.Sleeper, out *vfs.File, off int64, n int, block 
 	return done, nil
 }
 
+// Vmsplice puts user memory into the pipe, each piece of a page into a slot of
+// its own (a copy of it), until the pipe is full: vmsplice(2). With block it waits
+// for the first free slot only.
+func (p *Pipe) Vmsplice(s *wait.Sleeper, src *mm.Buf, block bool) (int64, error) {
+	var done int64
+	var err error
+	for done == 0 && err == nil {
+		if err = p.WaitRoom(s, block); err != nil {
+			return 0, err
+		}
+		p.mu.Lock()
+		for src.Len() > 0 && !p.full() && p.readers > 0 && err == nil {
+			f := frame.AllocRaw()
+			if f == 0 {
+				err = unix.ENOMEM
+				break
+			}
+			var k int
+			if k, err = src.CopyFrom(f.Bytes()[:src.PageRest()]); k == 0 {
+				f.Unref()
+				break
+			}
+			p.push(slot{f: f, n: k, shared: true})
+			done += int64(k)
+		}
+		p.mu.Unlock()
+	}
+	if done > 0 {
+		p.queue.Notify(wait.Readable)
+	}
+	return done, partial(done, err)
+}
+
+// ReadTo moves data from the pipe to user memory: vmsplice(2) of the end for
+// reading.
+func (p *Pipe) ReadTo(s *wait.Sleeper, dst *mm.Buf, block bool) (int64, error) {
+	for {
+		if err := p.waitData(s, block); err != nil {
+			return 0, err
+		}
+		if n, err := p.read(dst); err != unix.EAGAIN {
+			return n, err
+		}
+	}
+}
+
 // consume takes k bytes off the front.
 func (p *Pipe) consume(k int) {
 	p.mu.Lock()
@@ -155,7 +201,7 @@ func (p *Pipe) Transfer(s *wait.Sleeper, to *Pipe, n int, tee, block bool) (int6
 		if err := p.waitData(s, block); err != nil {
 			return 0, err
 		}
-		if err := to.waitRoom(s, block); err != nil {
+		if err := to.WaitRoom(s, block); err != nil {
 			return 0, err
 		}
 		a, b := p, to
