@@ -2,7 +2,6 @@ package syscalls
 
 import (
 	"golang.org/x/sys/unix"
-	"gosv/abi/linux"
 	"gosv/kernel/ipc/mqueue"
 	"gosv/kernel/mm"
 	"gosv/kernel/task"
@@ -15,8 +14,7 @@ var mqueueRows = []Row{
 	{AMD64: 241, ARM64: 181, Name: "mq_unlink", Fn: sysMqUnlink, Format: "name:str"},
 	{AMD64: 242, ARM64: 182, Name: "mq_timedsend", Fn: sysMqTimedsend, Format: "mqdes:fd, msg:buf, len:size, prio:uint, timeout:timespec"},
 	{AMD64: 243, ARM64: 183, Name: "mq_timedreceive", Fn: sysMqTimedreceive, Format: "mqdes:fd, msg:ptr, len:size, prio:ptr, timeout:timespec"},
-	{AMD64: 244, ARM64: 184, Name: "mq_notify", Fn: sysMqNotify, Format: "mqdes:fd, sevp:ptr",
-		Level: Partial, Note: "SIGEV_NONE and SIGEV_SIGNAL; no SIGEV_THREAD (EINVAL), which needs netlink sockets"},
+	{AMD64: 244, ARM64: 184, Name: "mq_notify", Fn: sysMqNotify, Format: "mqdes:fd, sevp:ptr"},
 	{AMD64: 245, ARM64: 185, Name: "mq_getsetattr", Fn: sysMqGetsetattr, Format: "mqdes:fd, new:ptr, old:ptr"},
 }
 
@@ -41,7 +39,7 @@ func sysMqOpen(t *task.Thread, a *Args) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return install(t, f, flags&unix.O_CLOEXEC != 0)
+	return install(t, f, true) // whether or not O_CLOEXEC is asked for
 }
 
 func sysMqUnlink(t *task.Thread, a *Args) (uint64, error) {
@@ -115,40 +113,6 @@ func sysMqTimedreceive(t *task.Thread, a *Args) (uint64, error) {
 		}
 	}
 	return uint64(len(text)), t.MM.CopyOut(a[1], text)
-}
-
-func sysMqNotify(t *task.Thread, a *Args) (uint64, error) {
-	var n *mqueue.Notify
-	if a[1] != 0 {
-		var b [64]byte
-		if err := t.MM.CopyIn(b[:], a[1]); err != nil {
-			return 0, err
-		}
-		p, value, sig := t.Proc, le.Uint64(b[0:]), int(int32(le.Uint32(b[8:])))
-		n = &mqueue.Notify{Owner: p, PID: p.PID}
-		switch le.Uint32(b[12:]) {
-		case linux.SIGEV_NONE:
-		case linux.SIGEV_SIGNAL:
-			if sig < 1 || sig > linux.NSIG {
-				return 0, unix.EINVAL
-			}
-			n.Signal = sig
-			n.Send = func(sender int, uid uint32) {
-				info := linux.NewSigInfo(sig, linux.SI_MESGQ)
-				info.SetSender(sender, uid)
-				le.PutUint64(info[24:], value)
-				p.Signal(info) //nolint:errcheck // a full queue of signals loses it, as on Linux
-			}
-		default:
-			return 0, unix.EINVAL
-		}
-	}
-	q, f, err := queueFile(t, a[0])
-	if err != nil {
-		return 0, err
-	}
-	defer f.Release()
-	return 0, q.SetNotify(t.Proc, n)
 }
 
 func sysMqGetsetattr(t *task.Thread, a *Args) (uint64, error) {

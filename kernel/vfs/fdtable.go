@@ -231,6 +231,9 @@ func (t *FDTable) take(fd int) *File {
 func (t *FDTable) drop(f *File) {
 	f.endNotify(t)
 	f.releaseRecordLocks(t)
+	if f.flusher != nil {
+		f.flusher.Flush(t)
+	}
 	f.Release()
 }
 

@@ -24,6 +24,8 @@ type File struct {
 	reads                                  bool // among the readers of the inode
 	created                                bool // made by this open
 
+	flusher Flusher // impl, if it is one
+
 	creds *Creds // of who opened it; nil for anonymous files
 
 	posMu sync.Mutex
@@ -86,6 +88,7 @@ func (f *File) init(flags uint32) {
 	f.readable = flags&unix.O_ACCMODE != unix.O_WRONLY && flags&unix.O_ACCMODE != 3
 	f.writable = flags&unix.O_ACCMODE == unix.O_WRONLY || flags&unix.O_ACCMODE == unix.O_RDWR
 	f.seekable = f.impl.Seekable()
+	f.flusher, _ = f.impl.(Flusher)
 }
 
 // Retain adds a reference.

@@ -44,6 +44,12 @@ type Appender interface {
 	Append(f *File, src *mm.Buf) (n, end int64, err error)
 }
 
+// A Flusher is told of each descriptor of the file that is closed, in which
+// table; the file itself may have other descriptors.
+type Flusher interface {
+	Flush(t *FDTable)
+}
+
 // A Dirent is one entry of a directory. Type is a DT_* value.
 type Dirent struct {
 	Ino  uint64

@@ -68,10 +68,15 @@ type message struct {
 
 // Notify is who is told of a message that comes to an empty queue.
 type Notify struct {
-	Owner  any // the process
+	Owner  any          // the process
+	Table  *vfs.FDTable // its descriptors
 	PID    int
-	Signal int // 0 for SIGEV_NONE
-	Send   func(sender int, uid uint32)
+	Kind   int // SIGEV_*
+	Signal int // of SIGEV_SIGNAL, 0: none is sent
+	// Send tells of a message, Removed that none will be told of; nil where nobody
+	// wants to know.
+	Send    func(sender int, uid uint32)
+	Removed func()
 }
 
 // directory is the root of the file system.
@@ -301,10 +306,7 @@ func (f *file) Read(_ *vfs.File, dst *mm.Buf, off int64) (int64, error) {
 	b := field(nil, "QSIZE:", q.bytes, 10)
 	kind, sig, pid := 0, 0, 0
 	if n := q.notify; n != nil {
-		sig, pid = n.Signal, n.PID
-		if n.Signal == 0 {
-			kind = 1
-		}
+		kind, sig, pid = n.Kind, n.Signal, n.PID
 	}
 	q.mu.Unlock()
 	b = field(append(b, ' '), "NOTIFY:", kind, 5)
@@ -324,6 +326,13 @@ func field(b []byte, name string, v, width int) []byte {
 		b = append(b, ' ')
 	}
 	return b
+}
+
+// Flush implements vfs.Flusher: whoever closes a descriptor of the queue is told
+// of no message any more. Which process closes is known by its descriptors:
+// processes that share them count as one.
+func (f *file) Flush(t *vfs.FDTable) {
+	f.q.remove(func(n *Notify) bool { return n.Table == t })
 }
 
 func (f *file) Readiness() (ev wait.Events) {

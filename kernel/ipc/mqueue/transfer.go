@@ -76,7 +76,7 @@ func (q *Queue) Send(s *wait.Sleeper, pid int, uid uint32, text []byte, priority
 		return err
 	}
 	q.changed.Notify(wait.Readable)
-	if tell != nil && tell.Signal != 0 {
+	if tell != nil && tell.Send != nil {
 		tell.Send(pid, uid)
 	}
 	return nil
@@ -107,19 +107,32 @@ func (q *Queue) Receive(s *wait.Sleeper, room uint64, nonblock bool, deadline in
 // SetNotify is mq_notify(2): EBUSY while another one is registered. nil takes away
 // that of owner.
 func (q *Queue) SetNotify(owner any, n *Notify) error {
+	if n == nil {
+		q.remove(func(n *Notify) bool { return n.Owner == owner })
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case n == nil:
-		if q.notify != nil && q.notify.Owner == owner {
-			q.notify = nil
-		}
-	case q.notify != nil:
+	if q.notify != nil {
 		return unix.EBUSY
-	default:
-		q.notify = n
 	}
+	q.notify = n
 	return nil
+}
+
+// remove takes away the notification, if it is one of those meant.
+func (q *Queue) remove(meant func(*Notify) bool) {
+	q.mu.Lock()
+	n := q.notify
+	if n == nil || !meant(n) {
+		q.mu.Unlock()
+		return
+	}
+	q.notify = nil
+	q.mu.Unlock()
+	if n.Removed != nil {
+		n.Removed()
+	}
 }
 
 // Exit is the end of a process, which ends its notification.
@@ -127,6 +140,6 @@ func Exit(owner any) {
 	root.mu.Lock()
 	defer root.mu.Unlock()
 	for _, q := range root.names {
-		q.SetNotify(owner, nil) //nolint:errcheck // taking away never fails
+		q.remove(func(n *Notify) bool { return n.Owner == owner })
 	}
 }

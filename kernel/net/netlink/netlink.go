@@ -71,6 +71,7 @@ type Socket struct {
 	queue  []packet // not yet received
 	size   int
 	lost   bool // something did not fit: ENOBUFS once
+	wanted bool // somebody has waited for room in Reserve
 	to     uint32
 	flags  uint64 // options that are on, by number
 }
@@ -325,7 +326,11 @@ func (s *Socket) Recv(c *socket.Caller, m *socket.Message) (int, error) {
 		}
 		s.size -= len(b)
 	}
+	wanted := s.wanted
 	s.mu.Unlock()
+	if wanted {
+		s.Notify(wait.Writable)
+	}
 	n := min(len(b), m.Buf.Len())
 	if _, err := m.Buf.CopyTo(b[:n]); err != nil {
 		return 0, err
