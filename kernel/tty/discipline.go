@@ -29,12 +29,15 @@ type discipline struct {
 	special [256]bool // bytes that need more than to be kept and echoed
 	lnext   bool      // the next byte is literal (VLNEXT)
 	stopped bool      // output is stopped (VSTOP)
+	held    bool      // by tcflow(3): VSTART does not start it
 
 	column      int // of the cursor
 	canonColumn int // where the current input line starts
 
 	out    []byte // output not yet given to the port
+	echoed int    // where in out the echo begins that came after all output of the program
 	signal func(sig int, flush bool)
+	news   func(bits byte) // told of what TIOCPKT tells of, under the lock of the terminal; nil: nobody wants to know
 }
 
 // std is what a terminal starts with (tty_std_termios), and IUTF8, which the
@@ -58,8 +61,12 @@ func (d *discipline) lflag(f uint32) bool { return d.tio.Lflag&f != 0 }
 
 // set changes the settings.
 func (d *discipline) set(t unix.Termios, first bool) {
-	changed := (d.tio.Lflag ^ t.Lflag) & unix.ICANON
+	changed := (d.tio.Lflag ^ t.Lflag) & (unix.ICANON | unix.EXTPROC)
+	old := d.tio
 	d.tio = t
+	if !first {
+		d.tellFlow(&old)
+	}
 	if first || changed != 0 {
 		clear(d.kind[:])
 		d.canon = d.tail
@@ -70,7 +77,7 @@ func (d *discipline) set(t unix.Termios, first bool) {
 		d.lnext = false
 	}
 	if !d.iflag(unix.IXON) {
-		d.stopped = false
+		d.start()
 	}
 	d.special = [256]bool{}
 	mark := func(on bool, chars ...uint8) {
@@ -95,8 +102,12 @@ func (d *discipline) set(t unix.Termios, first bool) {
 // for a reader. A line that is too long is taken nevertheless, and its end lost:
 // otherwise nobody could ever end it.
 func (d *discipline) room() int {
-	if n := bufSize - 1 - int(d.head-d.tail); n > 0 {
-		return n
+	n := bufSize - int(d.head-d.tail)
+	if d.iflag(unix.PARMRK) { // a byte may take three
+		n = (n + 2) / 3
+	}
+	if n > 1 {
+		return n - 1
 	}
 	if d.lflag(unix.ICANON) && d.canon == d.tail {
 		return 1
@@ -111,12 +122,35 @@ func (d *discipline) receive(p []byte) int {
 		if d.room() == 0 {
 			return i
 		}
-		if d.head-d.tail >= bufSize-1 {
+		if d.head-d.tail >= bufSize {
 			d.head--
 		}
 		d.input(c)
 	}
 	return len(p)
+}
+
+// echoMax is how much echo waits for the port: beyond it the oldest is lost
+// (ECHO_DISCARD_WATERMARK of n_tty).
+const echoMax = bufSize - 256 - 32
+
+// trimEcho drops echo for which there is no place.
+func (d *discipline) trimEcho() {
+	if over := len(d.out) - d.echoed - echoMax; over > 0 {
+		d.out = append(d.out[:d.echoed], d.out[d.echoed+over:]...)
+	}
+}
+
+// sent notes that the port has taken n bytes of the output.
+func (d *discipline) sent(n int) {
+	d.out = d.out[:copy(d.out, d.out[n:])]
+	d.echoed = max(d.echoed-n, 0)
+}
+
+// flushOutput forgets the output not given to the port.
+func (d *discipline) flushOutput() {
+	d.out, d.echoed = d.out[:0], 0
+	d.tell(unix.TIOCPKT_FLUSHWRITE)
 }
 
 func (d *discipline) input(c byte) {
@@ -127,6 +161,8 @@ func (d *discipline) input(c byte) {
 		c = lower(c)
 	}
 	switch {
+	case d.lflag(unix.EXTPROC): // the other side has done it all
+		d.store(c, ordinary)
 	case d.lnext:
 		d.lnext = false
 		d.plain(c)
@@ -152,10 +188,10 @@ func (d *discipline) inputSpecial(c byte) {
 	if d.iflag(unix.IXON) {
 		switch c {
 		case cc[unix.VSTART]:
-			d.stopped = false
+			d.start()
 			return
 		case cc[unix.VSTOP]:
-			d.stopped = true
+			d.stop()
 			return
 		}
 	}
@@ -241,12 +277,12 @@ func (d *discipline) edit(c byte) bool {
 func (d *discipline) interrupt(c byte, sig int) {
 	flush := !d.lflag(unix.NOFLSH)
 	if flush {
+		d.flushOutput()
 		d.flushInput()
-		d.out = d.out[:0]
 	}
 	d.signal(sig, flush)
 	if d.iflag(unix.IXON) {
-		d.stopped = false
+		d.start()
 	}
 	if d.lflag(unix.ECHO) {
 		d.echo(c)
@@ -257,12 +293,13 @@ func (d *discipline) flushInput() {
 	d.tail, d.canon = d.head, d.head
 	clear(d.kind[:])
 	d.lnext = false
+	d.tell(unix.TIOCPKT_FLUSHREAD)
 }
 
 // resume is IXANY: any byte starts output again.
 func (d *discipline) resume() {
 	if d.stopped && d.iflag(unix.IXON) && d.iflag(unix.IXANY) {
-		d.stopped = false
+		d.start()
 	}
 }
 
@@ -343,10 +380,14 @@ func (d *discipline) erase(c byte) {
 	}
 }
 
+// lines reports whether reads give lines: not with EXTPROC, where the master of
+// the pseudo-terminal makes them.
+func (d *discipline) lines() bool { return d.lflag(unix.ICANON) && !d.lflag(unix.EXTPROC) }
+
 // available returns how many bytes a reader can have: up to the end of complete
 // lines in canonical mode.
 func (d *discipline) available() int {
-	if d.lflag(unix.ICANON) {
+	if d.lines() {
 		return int(d.canon - d.tail)
 	}
 	return int(d.head - d.tail)
@@ -356,7 +397,7 @@ func (d *discipline) available() int {
 // bytes, and how much it takes away: an end-of-file byte is taken and not
 // delivered.
 func (d *discipline) line(limit int) (deliver, take int) {
-	if !d.lflag(unix.ICANON) {
+	if !d.lines() {
 		n := min(d.available(), limit)
 		return n, n
 	}

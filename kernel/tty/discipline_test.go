@@ -132,7 +132,7 @@ func TestDisciplineLimits(t *testing.T) {
 	if n := s.receive([]byte("z")); n != 0 {
 		t.Errorf("took %d bytes into a full buffer", n)
 	}
-	if l, _ := s.read(2 * bufSize); len(l) != bufSize-1 || l[len(l)-1] != '\n' {
+	if l, _ := s.read(2 * bufSize); len(l) != bufSize || l[len(l)-1] != '\n' {
 		t.Errorf("got %d bytes", len(l))
 	}
 }

@@ -80,11 +80,12 @@ func (d *discipline) output(c byte) {
 func (d *discipline) write(p []byte) {
 	if !d.oflag(unix.OPOST) {
 		d.out = append(d.out, p...)
-		return
+	} else {
+		for _, c := range p {
+			d.output(c)
+		}
 	}
-	for _, c := range p {
-		d.output(c)
-	}
+	d.echoed = len(d.out)
 }
 
 // startColumn remembers where the cursor is when the first byte of a line comes.

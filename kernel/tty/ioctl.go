@@ -189,10 +189,10 @@ func (t *Terminal) flushQueues(which uint64) error {
 	case unix.TCIFLUSH:
 		t.d.flushInput()
 	case unix.TCOFLUSH:
-		t.d.out = t.d.out[:0]
+		t.d.flushOutput()
 	case unix.TCIOFLUSH:
 		t.d.flushInput()
-		t.d.out = t.d.out[:0]
+		t.d.flushOutput()
 	default:
 		return unix.EINVAL
 	}
@@ -203,11 +203,25 @@ func (t *Terminal) flushQueues(which uint64) error {
 func (t *Terminal) flow(action uint64) error {
 	switch action {
 	case unix.TCOOFF:
-		t.d.stopped = true
+		t.d.held = true
+		t.d.stop()
 	case unix.TCOON:
-		t.d.stopped = false
-		t.drain()
-	case unix.TCIOFF, unix.TCION: // the host is not told to stop: the port waits by itself
+		if t.d.held {
+			t.d.held = false
+			t.d.start()
+			t.drain()
+		}
+	case unix.TCIOFF, unix.TCION:
+		if t.pair == nil {
+			break // the host is not told to stop: the port waits by itself
+		}
+		c := t.d.tio.Cc[unix.VSTOP]
+		if action == unix.TCION {
+			c = t.d.tio.Cc[unix.VSTART]
+		}
+		if c != 0 {
+			t.out.Write([]byte{c})
+		}
 	default:
 		return unix.EINVAL
 	}

@@ -36,12 +36,10 @@ func NewPair(index int, s Signaler, onClose func()) *Pair {
 	p.wire.locked = true
 	t := &Terminal{in: &p.wire, out: &p.wire, dev: unix.Mkdev(SlaveMajor, uint32(index)), pair: p,
 		signal: s.SignalGroup, signalLeader: s.SignalProcess}
-	t.d.signal = func(sig int, flush bool) {
-		if flush {
-			p.wire.event(unix.TIOCPKT_FLUSHREAD | unix.TIOCPKT_FLUSHWRITE)
-		}
+	t.d.signal = func(sig int, _ bool) {
 		t.due = append(t.due, sig)
 	}
+	t.d.news = p.wire.event
 	tio := std()
 	tio.Iflag &^= unix.IUTF8
 	tio.Cflag &^= unix.HUPCL
@@ -104,8 +102,8 @@ type wire struct {
 	master wait.Queue // of those who wait at the master
 
 	mu      sync.Mutex
-	in, out []byte // to the terminal, and from it
-	closed  bool   // the master is
+	in, out fifo // to the terminal, and from it
+	closed  bool // the master is
 	locked  bool
 	slaves  int
 	opened  bool // a slave was open once
@@ -113,13 +111,19 @@ type wire struct {
 	status  byte // packet mode's news
 }
 
-// wireMax is how much waits on a wire in each direction.
-const wireMax = 4096
+const (
+	// wireMax is how much waits on a wire in each direction (as in Linux's
+	// tty_buffer.c).
+	wireMax = 64 << 10
+	// masterMax is how much of the output is the master's already: the terminal
+	// cannot take it back.
+	masterMax = 4095
+)
 
 func (w *wire) Read(p []byte) (n int, eof bool) {
 	w.mu.Lock()
-	n = copy(p, w.in)
-	w.in = w.in[:copy(w.in, w.in[n:])]
+	n = copy(p, w.in.bytes())
+	w.in.skip(n)
 	eof = w.closed
 	w.mu.Unlock()
 	if n > 0 {
@@ -131,15 +135,15 @@ func (w *wire) Read(p []byte) (n int, eof bool) {
 func (w *wire) Buffered() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.in)
+	return w.in.len()
 }
 
 func (w *wire) Write(p []byte) int {
 	w.mu.Lock()
 	n := len(p)
 	if !w.closed {
-		n = min(n, wireMax-len(w.out))
-		w.out = append(w.out, p[:n]...)
+		n = min(n, wireMax-w.out.len())
+		w.out.add(p[:n])
 	}
 	w.mu.Unlock()
 	if n > 0 {
@@ -151,10 +155,10 @@ func (w *wire) Write(p []byte) int {
 func (w *wire) Readiness() (ev wait.Events) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.in) > 0 || w.closed {
+	if w.in.len() > 0 || w.closed {
 		ev |= wait.In
 	}
-	if len(w.out) < wireMax {
+	if w.out.len() < wireMax {
 		ev |= wait.Out
 	}
 	if w.closed {
@@ -165,19 +169,6 @@ func (w *wire) Readiness() (ev wait.Events) {
 
 func (w *wire) Queue() *wait.Queue { return &w.queue }
 func (w *wire) Flush()             {}
-
-// event adds to what packet mode tells of (ioctl_tty(2), TIOCPKT).
-func (w *wire) event(bits byte) {
-	w.mu.Lock()
-	on := w.packet
-	if on {
-		w.status |= bits
-	}
-	w.mu.Unlock()
-	if on {
-		w.master.Notify(wait.Readable | wait.Pri)
-	}
-}
 
 // master is the open /dev/ptmx.
 type master struct {
@@ -222,7 +213,7 @@ func (w *wire) take(dst *mm.Buf) (int, error) {
 	lead := 0
 	if w.packet {
 		status := w.status
-		if status == 0 && len(w.out) > 0 || status != 0 {
+		if status == 0 && w.out.len() > 0 || status != 0 {
 			w.status = 0
 			if n, err := dst.CopyTo([]byte{status}); err != nil {
 				return n, err
@@ -233,14 +224,14 @@ func (w *wire) take(dst *mm.Buf) (int, error) {
 			lead = 1
 		}
 	}
-	if len(w.out) == 0 {
+	if w.out.len() == 0 {
 		if w.opened && w.slaves == 0 {
 			return 0, unix.EIO
 		}
 		return 0, unix.EAGAIN
 	}
-	n, err := dst.CopyTo(w.out[:min(len(w.out), dst.Len())])
-	w.out = w.out[:copy(w.out, w.out[n:])]
+	n, err := dst.CopyTo(w.out.bytes()[:min(w.out.len(), dst.Len())])
+	w.out.skip(n)
 	if n+lead > 0 {
 		err = nil
 	}
@@ -251,16 +242,15 @@ func (w *wire) take(dst *mm.Buf) (int, error) {
 func (m *master) Write(_ *vfs.File, src *mm.Buf, _ int64) (int64, error) {
 	w := &m.p.wire
 	w.mu.Lock()
-	room := wireMax - len(w.in)
+	room := wireMax - w.in.len()
 	if room == 0 && src.Len() > 0 {
 		w.mu.Unlock()
 		return 0, unix.EAGAIN
 	}
 	n := min(room, src.Len())
-	at := len(w.in)
-	w.in = append(w.in, make([]byte, n)...)
-	n, err := src.CopyFrom(w.in[at:])
-	w.in = w.in[:at+n]
+	at := w.in.len()
+	n, err := src.CopyFrom(w.in.extend(n))
+	w.in.truncate(at + n)
 	more := src.Len() > 0 && err == nil
 	w.mu.Unlock()
 	w.queue.Notify(wait.Readable)
@@ -280,13 +270,13 @@ func (m *master) Readiness() (ev wait.Events) {
 	t.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.out) > 0 || pending {
+	if w.out.len() > 0 || pending {
 		ev |= wait.Readable
 	}
-	if w.status != 0 {
+	if w.packet && w.status != 0 {
 		ev |= wait.Readable | wait.Pri
 	}
-	if len(w.in) < wireMax {
+	if w.in.len() < wireMax {
 		ev |= wait.Writable
 	}
 	if w.opened && w.slaves == 0 {
@@ -314,6 +304,25 @@ func (m *master) FDInfo(b []byte) []byte {
 	return append(strconv.AppendInt(append(b, "tty-index:\t"...), int64(m.p.Index), 10), '\n')
 }
 
+// flush is tcflush(3) on the master: its input is the terminal's output.
+func (m *master) flush(which uint64) error {
+	w := &m.p.wire
+	if which != unix.TCIFLUSH && which != unix.TCOFLUSH && which != unix.TCIOFLUSH {
+		return unix.EINVAL
+	}
+	w.mu.Lock()
+	if which != unix.TCOFLUSH {
+		w.out.truncate(0)
+	}
+	if which != unix.TCIFLUSH {
+		w.in.truncate(0)
+	}
+	w.mu.Unlock()
+	w.queue.Notify(wait.Writable)
+	w.master.Notify(wait.Writable)
+	return nil
+}
+
 // Ioctl is ioctl_tty(2) on the master: its own requests, and the terminal's.
 func (m *master) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, error) {
 	w, t := &m.p.wire, m.p.Terminal
@@ -335,7 +344,13 @@ func (m *master) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, err
 	case unix.TIOCGPTLCK:
 		return get(w.locked)
 	case unix.TIOCPKT:
-		return flag(&w.packet)
+		v, err := as.Load32(arg)
+		if err == nil {
+			w.setPacket(v != 0)
+		}
+		return 0, err
+	case unix.TCFLSH:
+		return 0, m.flush(arg)
 	case unix.TIOCGPKT:
 		return get(w.packet)
 	case unix.TIOCSIG:
@@ -349,7 +364,7 @@ func (m *master) Ioctl(as *mm.AddressSpace, cmd uint32, arg uint64) (uint64, err
 		return 0, nil
 	case unix.TIOCINQ:
 		w.mu.Lock()
-		n := len(w.out)
+		n := w.out.len()
 		w.mu.Unlock()
 		return 0, as.Store32(arg, uint32(n))
 	case unix.TIOCOUTQ:

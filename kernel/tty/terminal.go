@@ -11,7 +11,8 @@ import (
 )
 
 // outMax is how much processed output waits for the port; beyond it writers
-// block, and input is not read because its echo has no place.
+// block. The console does not read input then, because its echo has no place; a
+// pseudo-terminal, whose writer would wait, loses echo.
 const outMax = 4096
 
 // A Terminal is the controlling terminal: a port with the line discipline. All
@@ -89,7 +90,7 @@ func (t *Terminal) pump(ready chan struct{}) {
 		before := t.status()
 		t.drain()
 		progress := false
-		if len(t.d.out) < outMax {
+		if len(t.d.out) < outMax || t.pair != nil {
 			if len(rest) == 0 && !t.hungup && !t.held {
 				n, eof := t.in.Read(buf[:])
 				rest = buf[:n]
@@ -101,6 +102,9 @@ func (t *Terminal) pump(ready chan struct{}) {
 				progress = true
 			}
 			t.drain()
+			if t.pair != nil {
+				t.d.trimEcho()
+			}
 		}
 		t.unlock(before)
 		if !progress {
@@ -115,7 +119,7 @@ func (t *Terminal) drain() {
 		return
 	}
 	n := t.out.Write(t.d.out)
-	t.d.out = t.d.out[:copy(t.d.out, t.d.out[n:])]
+	t.d.sent(n)
 }
 
 // status is what waiters care about.
@@ -145,7 +149,7 @@ func (t *Terminal) unlock(before status) {
 
 // enough is how many bytes make a read complete: n_tty's minimum.
 func (t *Terminal) enough() int {
-	if t.d.lflag(unix.ICANON) || t.d.tio.Cc[unix.VTIME] != 0 || t.d.tio.Cc[unix.VMIN] == 0 {
+	if t.d.lines() || t.d.tio.Cc[unix.VTIME] != 0 || t.d.tio.Cc[unix.VMIN] == 0 {
 		return 1
 	}
 	return int(t.d.tio.Cc[unix.VMIN])
@@ -184,7 +188,7 @@ func (t *Terminal) read(f *vfs.File, dst *mm.Buf) (int64, error) {
 	}
 	before := t.status()
 	avail := t.d.available()
-	if t.d.lflag(unix.ICANON) {
+	if t.d.lines() {
 		if avail == 0 {
 			if t.hungup {
 				t.acceptRest()
@@ -218,7 +222,7 @@ func (t *Terminal) read(f *vfs.File, dst *mm.Buf) (int64, error) {
 		}
 		t.d.take(take)
 		total += n
-		if ended && t.d.lflag(unix.ICANON) {
+		if ended && t.d.lines() {
 			break
 		}
 	}
