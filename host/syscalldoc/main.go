@@ -62,6 +62,12 @@ Of the %d calls that Linux has on x86-64 and arm64, %d are complete, %d do the p
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Name, number(r.AMD64), number(r.ARM64), r.Level, strings.ReplaceAll(r.Note, "|", "\\|"))
 	}
+	b.WriteString("\nThese can wait for as long as another program wants; SIGKILL ends each of them at once:\n")
+	for _, r := range rows {
+		if r.Blocks {
+			b.WriteString(r.Name + "\n")
+		}
+	}
 	return b.Bytes()
 }
 

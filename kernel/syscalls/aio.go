@@ -15,11 +15,11 @@ import (
 var aioRows = []Row{
 	{AMD64: 206, ARM64: 0, Name: "io_setup", Fn: sysIOSetup, Format: "nr_events:uint, ctxp:ptr"},
 	{AMD64: 207, ARM64: 1, Name: "io_destroy", Fn: sysIODestroy, Format: "ctx:ptr"},
-	{AMD64: 208, ARM64: 4, Name: "io_getevents", Fn: sysIOGetevents, Format: "ctx:ptr, min_nr:int, nr:int, events:ptr, timeout:timespec"},
+	{AMD64: 208, ARM64: 4, Name: "io_getevents", Blocks: true, Fn: sysIOGetevents, Format: "ctx:ptr, min_nr:int, nr:int, events:ptr, timeout:timespec"},
 	{AMD64: 209, ARM64: 2, Name: "io_submit", Fn: sysIOSubmit, Format: "ctx:ptr, nr:int, iocbpp:ptr",
 		Level: Partial, Note: "everything but IOCB_CMD_POLL is done at once, as Linux does with files in its page cache"},
 	{AMD64: 210, ARM64: 3, Name: "io_cancel", Fn: sysIOCancel, Format: "ctx:ptr, iocb:ptr, result:ptr"},
-	{AMD64: 333, ARM64: 292, Name: "io_pgetevents", Fn: sysIOPgetevents, Format: "ctx:ptr, min_nr:int, nr:int, events:ptr, timeout:timespec, sig:ptr"},
+	{AMD64: 333, ARM64: 292, Name: "io_pgetevents", Blocks: true, Fn: sysIOPgetevents, Format: "ctx:ptr, min_nr:int, nr:int, events:ptr, timeout:timespec, sig:ptr"},
 }
 
 func sysIOSetup(t *task.Thread, a *Args) (uint64, error) {

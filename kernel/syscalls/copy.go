@@ -13,7 +13,7 @@ import (
 
 // copyRows are the calls that copy between files.
 var copyRows = []Row{
-	{AMD64: 40, ARM64: 71, Name: "sendfile", Fn: sysSendfile, Format: "out_fd:fd, in_fd:fd, offset:ptr, count:size"},
+	{AMD64: 40, ARM64: 71, Name: "sendfile", Blocks: true, Fn: sysSendfile, Format: "out_fd:fd, in_fd:fd, offset:ptr, count:size"},
 	{AMD64: 326, ARM64: 285, Name: "copy_file_range", Fn: sysCopyFileRange, Format: "fd_in:fd, off_in:ptr, fd_out:fd, off_out:ptr, len:size, flags:hex"},
 }
 

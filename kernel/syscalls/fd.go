@@ -14,7 +14,7 @@ var fdRows = []Row{
 	{AMD64: 32, ARM64: 23, Name: "dup", Fn: sysDup, Format: "oldfd:fd, =fd"},
 	{AMD64: 33, ARM64: NoNumber, Name: "dup2", Fn: sysDup2, Format: "oldfd:fd, newfd:fd, =fd"},
 	{AMD64: 292, ARM64: 24, Name: "dup3", Fn: sysDup3, Format: "oldfd:fd, newfd:fd, flags:flags.open, =fd"},
-	{AMD64: 72, ARM64: 25, Name: "fcntl", Fn: sysFcntl, Format: "fd:fd, cmd:int, arg:hex",
+	{AMD64: 72, ARM64: 25, Name: "fcntl", Blocks: true, Fn: sysFcntl, Format: "fd:fd, cmd:int, arg:hex",
 		Level: Partial, Note: "write hints are kept and have no effect; signals of O_ASYNC and F_NOTIFY come soon after the event, not before the call that caused it returns"},
 }
 

@@ -16,17 +16,17 @@ import (
 
 // ioRows are the calls that transfer data between a file and memory.
 var ioRows = []Row{
-	{AMD64: 0, ARM64: 63, Name: "read", Fn: sysRead, Format: "fd:fd, buf:out, count:size"},
-	{AMD64: 1, ARM64: 64, Name: "write", Fn: sysWrite, Format: "fd:fd, buf:buf, count:size"},
+	{AMD64: 0, ARM64: 63, Name: "read", Blocks: true, Fn: sysRead, Format: "fd:fd, buf:out, count:size"},
+	{AMD64: 1, ARM64: 64, Name: "write", Blocks: true, Fn: sysWrite, Format: "fd:fd, buf:buf, count:size"},
 	{AMD64: 17, ARM64: 67, Name: "pread64", Fn: sysPread, Format: "fd:fd, buf:out, count:size, offset:int"},
 	{AMD64: 18, ARM64: 68, Name: "pwrite64", Fn: sysPwrite, Format: "fd:fd, buf:buf, count:size, offset:int"},
-	{AMD64: 19, ARM64: 65, Name: "readv", Fn: sysReadv, Format: "fd:fd, iov:iovec, iovcnt:int"},
-	{AMD64: 20, ARM64: 66, Name: "writev", Fn: sysWritev, Format: "fd:fd, iov:iovec, iovcnt:int"},
+	{AMD64: 19, ARM64: 65, Name: "readv", Blocks: true, Fn: sysReadv, Format: "fd:fd, iov:iovec, iovcnt:int"},
+	{AMD64: 20, ARM64: 66, Name: "writev", Blocks: true, Fn: sysWritev, Format: "fd:fd, iov:iovec, iovcnt:int"},
 	{AMD64: 295, ARM64: 69, Name: "preadv", Fn: sysPreadv, Format: "fd:fd, iov:iovec, iovcnt:int, offset:int"},
 	{AMD64: 296, ARM64: 70, Name: "pwritev", Fn: sysPwritev, Format: "fd:fd, iov:iovec, iovcnt:int, offset:int"},
-	{AMD64: 327, ARM64: 286, Name: "preadv2", Fn: sysPreadv2, Format: "fd:fd, iov:iovec, iovcnt:int, offset:int, pos_h:hex, flags:hex",
+	{AMD64: 327, ARM64: 286, Name: "preadv2", Blocks: true, Fn: sysPreadv2, Format: "fd:fd, iov:iovec, iovcnt:int, offset:int, pos_h:hex, flags:hex",
 		Level: Partial, Note: "RWF_NOWAIT waits for pages of a file that have to be read from the disk"},
-	{AMD64: 328, ARM64: 287, Name: "pwritev2", Fn: sysPwritev2, Format: "fd:fd, iov:iovec, iovcnt:int, offset:int, pos_h:hex, flags:hex",
+	{AMD64: 328, ARM64: 287, Name: "pwritev2", Blocks: true, Fn: sysPwritev2, Format: "fd:fd, iov:iovec, iovcnt:int, offset:int, pos_h:hex, flags:hex",
 		Level: Partial, Note: "RWF_ATOMIC is EOPNOTSUPP, as where Linux's file system cannot; RWF_DSYNC and RWF_SYNC have nothing to write out"},
 	{AMD64: 8, ARM64: 62, Name: "lseek", Fn: sysLseek, Format: "fd:fd, offset:int, whence:int"},
 	{AMD64: 74, ARM64: 82, Name: "fsync", Fn: sysFsync, Format: "fd:fd"},

@@ -12,7 +12,7 @@ import (
 
 // lockRows are the calls that lock files; record locks are commands of fcntl.
 var lockRows = []Row{
-	{AMD64: 73, ARM64: 32, Name: "flock", Fn: sysFlock, Format: "fd:fd, operation:int"},
+	{AMD64: 73, ARM64: 32, Name: "flock", Blocks: true, Fn: sysFlock, Format: "fd:fd, operation:int"},
 }
 
 func sysFlock(t *task.Thread, a *Args) (uint64, error) {

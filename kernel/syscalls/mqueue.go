@@ -12,9 +12,9 @@ import (
 var mqueueRows = []Row{
 	{AMD64: 240, ARM64: 180, Name: "mq_open", Fn: sysMqOpen, Format: "name:str, oflag:flags.open, mode:oct, attr:ptr, =fd"},
 	{AMD64: 241, ARM64: 181, Name: "mq_unlink", Fn: sysMqUnlink, Format: "name:str"},
-	{AMD64: 242, ARM64: 182, Name: "mq_timedsend", Fn: sysMqTimedsend, Format: "mqdes:fd, msg:buf, len:size, prio:uint, timeout:timespec"},
-	{AMD64: 243, ARM64: 183, Name: "mq_timedreceive", Fn: sysMqTimedreceive, Format: "mqdes:fd, msg:ptr, len:size, prio:ptr, timeout:timespec"},
-	{AMD64: 244, ARM64: 184, Name: "mq_notify", Fn: sysMqNotify, Format: "mqdes:fd, sevp:ptr"},
+	{AMD64: 242, ARM64: 182, Name: "mq_timedsend", Blocks: true, Fn: sysMqTimedsend, Format: "mqdes:fd, msg:buf, len:size, prio:uint, timeout:timespec"},
+	{AMD64: 243, ARM64: 183, Name: "mq_timedreceive", Blocks: true, Fn: sysMqTimedreceive, Format: "mqdes:fd, msg:ptr, len:size, prio:ptr, timeout:timespec"},
+	{AMD64: 244, ARM64: 184, Name: "mq_notify", Blocks: true, Fn: sysMqNotify, Format: "mqdes:fd, sevp:ptr"},
 	{AMD64: 245, ARM64: 185, Name: "mq_getsetattr", Fn: sysMqGetsetattr, Format: "mqdes:fd, new:ptr, old:ptr"},
 }
 

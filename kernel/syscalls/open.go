@@ -13,11 +13,11 @@ import (
 
 // openRows are the calls that open and close files, and move in the tree.
 var openRows = []Row{
-	{AMD64: 2, ARM64: NoNumber, Name: "open", Fn: sysOpen, Format: "pathname:path, flags:flags.open, mode:oct, =fd"},
-	{AMD64: 257, ARM64: 56, Name: "openat", Fn: sysOpenat, Format: "dirfd:fd, pathname:path, flags:flags.open, mode:oct, =fd"},
-	{AMD64: 437, ARM64: 437, Name: "openat2", Fn: sysOpenat2, Format: "dirfd:fd, pathname:path, how:ptr, size:size, =fd"},
-	{AMD64: 85, ARM64: NoNumber, Name: "creat", Fn: sysCreat, Format: "pathname:path, mode:oct, =fd"},
-	{AMD64: 3, ARM64: 57, Name: "close", Fn: sysClose, Format: "fd:fd"},
+	{AMD64: 2, ARM64: NoNumber, Name: "open", Blocks: true, Fn: sysOpen, Format: "pathname:path, flags:flags.open, mode:oct, =fd"},
+	{AMD64: 257, ARM64: 56, Name: "openat", Blocks: true, Fn: sysOpenat, Format: "dirfd:fd, pathname:path, flags:flags.open, mode:oct, =fd"},
+	{AMD64: 437, ARM64: 437, Name: "openat2", Blocks: true, Fn: sysOpenat2, Format: "dirfd:fd, pathname:path, how:ptr, size:size, =fd"},
+	{AMD64: 85, ARM64: NoNumber, Name: "creat", Blocks: true, Fn: sysCreat, Format: "pathname:path, mode:oct, =fd"},
+	{AMD64: 3, ARM64: 57, Name: "close", Blocks: true, Fn: sysClose, Format: "fd:fd"},
 	{AMD64: 436, ARM64: 436, Name: "close_range", Fn: sysCloseRange, Format: "first:uint, last:uint, flags:hex"},
 	{AMD64: 79, ARM64: 17, Name: "getcwd", Fn: sysGetcwd, Format: "buf:out, size:size"},
 	{AMD64: 80, ARM64: 49, Name: "chdir", Fn: sysChdir, Format: "path:path"},

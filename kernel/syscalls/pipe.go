@@ -13,9 +13,9 @@ import (
 var pipeRows = []Row{
 	{AMD64: 22, ARM64: NoNumber, Name: "pipe", Fn: sysPipe, Format: "pipefd:ptr"},
 	{AMD64: 293, ARM64: 59, Name: "pipe2", Fn: sysPipe2, Format: "pipefd:ptr, flags:flags.open"},
-	{AMD64: 275, ARM64: 76, Name: "splice", Fn: sysSplice, Format: "fd_in:fd, off_in:ptr, fd_out:fd, off_out:ptr, len:size, flags:hex"},
-	{AMD64: 276, ARM64: 77, Name: "tee", Fn: sysTee, Format: "fd_in:fd, fd_out:fd, len:size, flags:hex"},
-	{AMD64: 278, ARM64: 75, Name: "vmsplice", Fn: sysVmsplice, Format: "fd:fd, iov:iovec, nr_segs:size, flags:hex",
+	{AMD64: 275, ARM64: 76, Name: "splice", Blocks: true, Fn: sysSplice, Format: "fd_in:fd, off_in:ptr, fd_out:fd, off_out:ptr, len:size, flags:hex"},
+	{AMD64: 276, ARM64: 77, Name: "tee", Blocks: true, Fn: sysTee, Format: "fd_in:fd, fd_out:fd, len:size, flags:hex"},
+	{AMD64: 278, ARM64: 75, Name: "vmsplice", Blocks: true, Fn: sysVmsplice, Format: "fd:fd, iov:iovec, nr_segs:size, flags:hex",
 		Level: Partial, Note: "copies the pages"},
 }
 

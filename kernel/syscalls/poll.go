@@ -16,10 +16,10 @@ import (
 
 // pollRows are the calls that wait for files to become ready.
 var pollRows = []Row{
-	{AMD64: 7, ARM64: NoNumber, Name: "poll", Fn: sysPoll, Format: "fds:ptr, nfds:uint, timeout:int"},
-	{AMD64: 271, ARM64: 73, Name: "ppoll", Fn: sysPpoll, Format: "fds:ptr, nfds:uint, timeout:timespec, sigmask:sigset, sigsetsize:size"},
-	{AMD64: 23, ARM64: NoNumber, Name: "select", Fn: sysSelect, Format: "nfds:int, readfds:ptr, writefds:ptr, exceptfds:ptr, timeout:timeval"},
-	{AMD64: 270, ARM64: 72, Name: "pselect6", Fn: sysPselect6, Format: "nfds:int, readfds:ptr, writefds:ptr, exceptfds:ptr, timeout:timespec, sigmask:ptr"},
+	{AMD64: 7, ARM64: NoNumber, Name: "poll", Blocks: true, Fn: sysPoll, Format: "fds:ptr, nfds:uint, timeout:int"},
+	{AMD64: 271, ARM64: 73, Name: "ppoll", Blocks: true, Fn: sysPpoll, Format: "fds:ptr, nfds:uint, timeout:timespec, sigmask:sigset, sigsetsize:size"},
+	{AMD64: 23, ARM64: NoNumber, Name: "select", Blocks: true, Fn: sysSelect, Format: "nfds:int, readfds:ptr, writefds:ptr, exceptfds:ptr, timeout:timeval"},
+	{AMD64: 270, ARM64: 72, Name: "pselect6", Blocks: true, Fn: sysPselect6, Format: "nfds:int, readfds:ptr, writefds:ptr, exceptfds:ptr, timeout:timespec, sigmask:ptr"},
 }
 
 // What select(2) means by readable, writable and exceptional (fs/select.c).

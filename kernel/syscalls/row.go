@@ -37,6 +37,7 @@ const NoNumber = -1
 type Row struct {
 	AMD64, ARM64 int     // numbers; NoNumber where the architecture lacks the call
 	Name         string  // as in man section 2
+	Blocks       bool    // it can wait for as long as a program wants; test/guest/c/killed.c kills such waits
 	Fn           Handler // nil: ENOSYS
 	Format       string  // arguments for strace: "fd:fd, buf:out, count:size", "=kind" for the result
 	Level        Level

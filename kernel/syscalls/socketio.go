@@ -15,12 +15,12 @@ import (
 
 // sockioRows are the calls that send and receive.
 var sockioRows = []Row{
-	{AMD64: 44, ARM64: 206, Name: "sendto", Fn: sysSendto, Format: "sockfd:fd, buf:buf, len:size, flags:flags.msg, addr:sockaddr, addrlen:int"},
-	{AMD64: 45, ARM64: 207, Name: "recvfrom", Fn: sysRecvfrom, Format: "sockfd:fd, buf:out, len:size, flags:flags.msg, addr:sockaddr.out, addrlen:socklen.out"},
-	{AMD64: 46, ARM64: 211, Name: "sendmsg", Fn: sysSendmsg, Format: "sockfd:fd, msg:msghdr, flags:flags.msg"},
-	{AMD64: 47, ARM64: 212, Name: "recvmsg", Fn: sysRecvmsg, Format: "sockfd:fd, msg:msghdr.out, flags:flags.msg"},
-	{AMD64: 307, ARM64: 269, Name: "sendmmsg", Fn: sysSendmmsg, Format: "sockfd:fd, msgvec:ptr, vlen:uint, flags:flags.msg"},
-	{AMD64: 299, ARM64: 243, Name: "recvmmsg", Fn: sysRecvmmsg, Format: "sockfd:fd, msgvec:ptr, vlen:uint, flags:flags.msg, timeout:timespec"},
+	{AMD64: 44, ARM64: 206, Name: "sendto", Blocks: true, Fn: sysSendto, Format: "sockfd:fd, buf:buf, len:size, flags:flags.msg, addr:sockaddr, addrlen:int"},
+	{AMD64: 45, ARM64: 207, Name: "recvfrom", Blocks: true, Fn: sysRecvfrom, Format: "sockfd:fd, buf:out, len:size, flags:flags.msg, addr:sockaddr.out, addrlen:socklen.out"},
+	{AMD64: 46, ARM64: 211, Name: "sendmsg", Blocks: true, Fn: sysSendmsg, Format: "sockfd:fd, msg:msghdr, flags:flags.msg"},
+	{AMD64: 47, ARM64: 212, Name: "recvmsg", Blocks: true, Fn: sysRecvmsg, Format: "sockfd:fd, msg:msghdr.out, flags:flags.msg"},
+	{AMD64: 307, ARM64: 269, Name: "sendmmsg", Blocks: true, Fn: sysSendmmsg, Format: "sockfd:fd, msgvec:ptr, vlen:uint, flags:flags.msg"},
+	{AMD64: 299, ARM64: 243, Name: "recvmmsg", Blocks: true, Fn: sysRecvmmsg, Format: "sockfd:fd, msgvec:ptr, vlen:uint, flags:flags.msg, timeout:timespec"},
 }
 
 // sendSocket sends m, which blocks as the descriptor and the flags say. A stream

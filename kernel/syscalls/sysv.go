@@ -19,12 +19,12 @@ var sysvRows = []Row{
 	{AMD64: 67, ARM64: 197, Name: "shmdt", Fn: sysShmdt, Format: "shmaddr:ptr"},
 	{AMD64: 31, ARM64: 195, Name: "shmctl", Fn: sysShmctl, Format: "shmid:int, cmd:int, buf:ptr"},
 	{AMD64: 64, ARM64: 190, Name: "semget", Fn: sysSemget, Format: "key:hex, nsems:int, semflg:oct"},
-	{AMD64: 65, ARM64: 193, Name: "semop", Fn: sysSemop, Format: "semid:int, sops:ptr, nsops:size"},
-	{AMD64: 220, ARM64: 192, Name: "semtimedop", Fn: sysSemtimedop, Format: "semid:int, sops:ptr, nsops:size, timeout:timespec"},
+	{AMD64: 65, ARM64: 193, Name: "semop", Blocks: true, Fn: sysSemop, Format: "semid:int, sops:ptr, nsops:size"},
+	{AMD64: 220, ARM64: 192, Name: "semtimedop", Blocks: true, Fn: sysSemtimedop, Format: "semid:int, sops:ptr, nsops:size, timeout:timespec"},
 	{AMD64: 66, ARM64: 191, Name: "semctl", Fn: sysSemctl, Format: "semid:int, semnum:int, cmd:int, arg:hex"},
 	{AMD64: 68, ARM64: 186, Name: "msgget", Fn: sysMsgget, Format: "key:hex, msgflg:oct"},
-	{AMD64: 69, ARM64: 189, Name: "msgsnd", Fn: sysMsgsnd, Format: "msqid:int, msgp:ptr, msgsz:size, msgflg:oct"},
-	{AMD64: 70, ARM64: 188, Name: "msgrcv", Fn: sysMsgrcv, Format: "msqid:int, msgp:ptr, msgsz:size, msgtyp:int, msgflg:oct"},
+	{AMD64: 69, ARM64: 189, Name: "msgsnd", Blocks: true, Fn: sysMsgsnd, Format: "msqid:int, msgp:ptr, msgsz:size, msgflg:oct"},
+	{AMD64: 70, ARM64: 188, Name: "msgrcv", Blocks: true, Fn: sysMsgrcv, Format: "msqid:int, msgp:ptr, msgsz:size, msgtyp:int, msgflg:oct"},
 	{AMD64: 71, ARM64: 187, Name: "msgctl", Fn: sysMsgctl, Format: "msqid:int, cmd:int, buf:ptr"},
 }
 

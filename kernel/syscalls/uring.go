@@ -15,7 +15,7 @@ import (
 var uringRows = []Row{
 	{AMD64: 425, ARM64: 425, Name: "io_uring_setup", Fn: sysIOUringSetup, Format: "entries:uint, params:ptr, =fd",
 		Level: Partial, Note: "as Linux 6.1; no IORING_SETUP_SQE128 and CQE32 (EINVAL); no file can be polled for IORING_SETUP_IOPOLL (EOPNOTSUPP); the thread of IORING_SETUP_SQPOLL sleeps as soon as there is nothing to do"},
-	{AMD64: 426, ARM64: 426, Name: "io_uring_enter", Fn: sysIOUringEnter, Format: "fd:uint, to_submit:uint, min_complete:uint, flags:hex, arg:ptr, argsz:size",
+	{AMD64: 426, ARM64: 426, Name: "io_uring_enter", Blocks: true, Fn: sysIOUringEnter, Format: "fd:uint, to_submit:uint, min_complete:uint, flags:hex, arg:ptr, argsz:size",
 		Level: Partial, Note: "no operations on extended attributes, no URING_CMD, no zero-copy sends: the probe says so; no multishot RECVMSG (EINVAL)"},
 	{AMD64: 427, ARM64: 427, Name: "io_uring_register", Fn: sysIOUringRegister, Format: "fd:uint, opcode:uint, arg:ptr, nr_args:uint",
 		Level: Partial, Note: "registered buffers are not pinned; no worker affinity and limits, no synchronous cancellation (EINVAL)"},
