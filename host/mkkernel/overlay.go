@@ -80,7 +80,9 @@ DATA runtime·gosvLayout+112(SB)/8, $p_runnext
 DATA runtime·gosvLayout+120(SB)/8, $(p_timers+timers_minWhenHeap)
 DATA runtime·gosvLayout+128(SB)/8, $(p_timers+timers_minWhenModified)
 DATA runtime·gosvLayout+136(SB)/8, $(schedt_runq+gQueue_head)
-GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $144
+DATA runtime·gosvLayout+144(SB)/8, $g_atomicstatus
+DATA runtime·gosvLayout+152(SB)/8, $const__Gwaiting
+GLOBL runtime·gosvLayout(SB), RODATA|NOPTR, $160
 `
 
 // sorts replace the sorting of package slices, of which each type of elements has its own copy: 10 KiB become one.

@@ -32,6 +32,8 @@ type runtimeLayout struct {
 	schedTick, runqHead, runqTail, runNext    uint64 // of p
 	timerHeap, timerModified                  uint64 // of p: when the first of its timers is due
 	globalQueue                               uint64 // of sched: the first goroutine of the queue of all processors
+	status                                    uint64 // of g
+	waiting                                   uint64 // its value while the goroutine is blocked
 }
 
 // noteSleep is called when t is about to wait on the futex at addr until the time at. sched.lock is held.

@@ -26,6 +26,12 @@ TEXT ·layout(SB),NOSPLIT,$0-8
 	MOVQ	AX, ret+0(FP)
 	RET
 
+// func Self() G
+TEXT ·Self(SB),NOSPLIT,$0-8
+	MOVQ	(TLS), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
 // func currentP(l *runtimeLayout) uintptr
 TEXT ·currentP(SB),NOSPLIT,$0-16
 	MOVQ	l+0(FP), BX

@@ -30,6 +30,7 @@ func (t *Thread) SetAffinity(mask uint64) bool {
 		return false
 	}
 	t.affinity.Store(mask)
+	t.schedule.SetAffinity(mask)
 	t.work.Or(workPin)
 	t.Ctx.Kick()
 	return true
@@ -54,32 +55,19 @@ func (t *Thread) pin() {
 	t.pinned = mask
 }
 
-// Nice is the nice value, -20 to 19.
-func (t *Thread) Nice() int { return int(t.nice.Load()) }
-
-// SetNice sets the nice value.
-func (t *Thread) SetNice(n int) { t.nice.Store(int32(n)) }
-
-// Policy is the scheduling policy, SCHED_*, and the real-time priority.
-func (t *Thread) Policy() (policy, priority uint32) {
-	v := t.policy.Load()
-	return uint32(v), uint32(v >> 32)
+// realtimePolicy reports whether a policy is one of real time, sched(7).
+func realtimePolicy(policy uint32) bool {
+	return policy == unix.SCHED_FIFO || policy == unix.SCHED_RR || policy == unix.SCHED_DEADLINE
 }
 
-// SetPolicy sets policy and priority. A real-time thread has no timer slack.
-func (t *Thread) SetPolicy(policy, priority uint32) {
-	t.policy.Store(uint64(priority)<<32 | uint64(policy))
+// followPolicy sets the timer slack that goes with a new policy: a real-time thread has none.
+func (t *Thread) followPolicy(policy uint32) {
 	switch {
 	case realtimePolicy(policy):
 		t.slack.Store(0)
 	case t.slack.Load() == 0:
 		t.slack.Store(t.makerSlack.Load())
 	}
-}
-
-// realtimePolicy reports whether a policy is one of real time, sched(7).
-func realtimePolicy(policy uint32) bool {
-	return policy == unix.SCHED_FIFO || policy == unix.SCHED_RR || policy == unix.SCHED_DEADLINE
 }
 
 // usualSlack is the timer slack of the first process, in ns.
@@ -92,7 +80,7 @@ func (t *Thread) TimerSlack() uint64 { return t.slack.Load() }
 // SetTimerSlack sets it; 0 is the slack of the thread that made this one. That of a
 // real-time thread stays as it is.
 func (t *Thread) SetTimerSlack(ns uint64) {
-	if policy, _ := t.Policy(); realtimePolicy(policy) {
+	if realtimePolicy(t.SchedParams().Policy) {
 		return
 	}
 	if ns == 0 {

@@ -49,6 +49,9 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	case f&unix.CLONE_SETTLS != 0 && a.TLS >= cpu.UserTop:
 		return 0, unix.EPERM // as arch_prctl(2)
 	}
+	if p := t.schedule.Params(); p.Policy == unix.SCHED_DEADLINE && p.Flags&unix.SCHED_FLAG_RESET_ON_FORK == 0 {
+		return 0, unix.EAGAIN // sched(7)
+	}
 	if a.SetTID != 0 {
 		switch {
 		case a.SetTID >= int(pidMax.Load()):
@@ -108,6 +111,7 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	if f&unix.CLONE_CHILD_SETTID != 0 {
 		setTID = a.ChildTID
 	}
+	c.join()
 	go func() {
 		if setTID != 0 {
 			c.MM.Store32(setTID, uint32(tid))
@@ -172,11 +176,10 @@ func (t *Thread) newChild(a *CloneArgs) (*Thread, error) {
 		c.affinity.Store(mask)
 		c.work.Or(workPin)
 	}
-	c.nice.Store(t.nice.Load())
+	c.schedule.Inherit(&t.schedule.Entity)
 	c.slack.Store(t.slack.Load())
 	c.makerSlack.Store(t.slack.Load())
 	c.ioPriority.Store(t.ioPriority.Load())
-	c.policy.Store(t.policy.Load())
 	c.sig.mask = t.sig.mask
 	if t.work.Load()&workMask != 0 {
 		c.sig.mask = t.sig.saved
@@ -317,6 +320,7 @@ func (tab *Table) full(t *Thread) bool {
 func (t *Thread) init() {
 	t.SyscallNr = -1
 	t.Sleeper.BeforeSleep = t.beforeSleep
+	t.Sleeper.Runnable = t.schedule.Wake
 	t.Sleeper.Pending = t.interrupted
 	t.slack.Store(usualSlack)
 	t.makerSlack.Store(usualSlack)

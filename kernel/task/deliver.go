@@ -55,6 +55,8 @@ func (t *Thread) handleWork() bool {
 		case w&workMask != 0:
 			t.undoInterruption()
 			t.restoreMask()
+		case w&workGate != 0:
+			t.awaitTurn()
 		default:
 			t.undoInterruption()
 			return true

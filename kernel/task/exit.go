@@ -168,6 +168,7 @@ func (t *Thread) exit() {
 	if last {
 		p.finish()
 	}
+	t.schedule.Exit()
 }
 
 // clearOwnTID tells others in the same memory that the thread has left it

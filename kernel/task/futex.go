@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
 	"gosv/kernel/mm"
+	"gosv/kernel/sched"
 	"gosv/kernel/wait"
 )
 
@@ -18,12 +19,14 @@ type futexWaiter struct {
 	bitset     uint32
 	thread     *Thread
 	pi         bool
+	level      int                         // its priority when it was queued
 	index      int                         // in futex_waitv's array
 	bucket     atomic.Pointer[futexBucket] // nil once woken
 	next, prev *futexWaiter                // guarded by the bucket's mu
 }
 
-// futexBucket is the list of the waiters whose keys hash to it, oldest first.
+// futexBucket is the list of the waiters whose keys hash to it: by real-time
+// priority, then oldest first.
 type futexBucket struct {
 	mu         sync.Mutex
 	head, tail *futexWaiter
@@ -55,7 +58,16 @@ func unlock2(a, b *futexBucket) {
 	}
 }
 
+// push queues w: those with a real-time priority come first, by that, and equals
+// in order of arrival.
 func (b *futexBucket) push(w *futexWaiter) {
+	w.level = 0
+	if sched.On() {
+		if w.level = w.thread.schedule.Level(); w.level > 0 {
+			b.insert(w)
+			return
+		}
+	}
 	w.next, w.prev = nil, b.tail
 	if b.tail != nil {
 		b.tail.next = w
@@ -63,6 +75,28 @@ func (b *futexBucket) push(w *futexWaiter) {
 		b.head = w
 	}
 	b.tail = w
+	w.bucket.Store(b)
+}
+
+// insert queues w, which has a real-time priority, behind those that have no lower
+// one.
+func (b *futexBucket) insert(w *futexWaiter) {
+	var before *futexWaiter
+	after := b.head
+	for after != nil && after.level >= w.level {
+		before, after = after, after.next
+	}
+	w.prev, w.next = before, after
+	if before != nil {
+		before.next = w
+	} else {
+		b.head = w
+	}
+	if after != nil {
+		after.prev = w
+	} else {
+		b.tail = w
+	}
 	w.bucket.Store(b)
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // The priority-inheriting futexes of futex(2): the word holds the owner's TID,
-// and the kernel hands the lock over in order of arrival. All threads have one
-// priority here, so there is nothing to inherit.
+// and the kernel hands the lock over to the waiter of the highest priority, which
+// the owner has inherited until then (inherit.go).
 
 // FutexLockPI is FUTEX_LOCK_PI and, with try, FUTEX_TRYLOCK_PI. EDEADLK, ESRCH,
 // EAGAIN, ETIMEDOUT, ERESTARTNOINTR.
@@ -55,7 +55,10 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 			b.mu.Unlock()
 			return unix.ESRCH
 		}
-		o.piWaited.Store(true)
+		if err := t.waitFor(o); err != nil {
+			b.mu.Unlock()
+			return err
+		}
 		break
 	}
 	w := &t.futex
@@ -71,6 +74,7 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 		if !w.cancel() {
 			break // the lock was handed over meanwhile
 		}
+		t.endWait()
 		if r == wait.TimedOut {
 			return unix.ETIMEDOUT
 		}
@@ -79,7 +83,7 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 	return nil
 }
 
-// FutexUnlockPI hands the lock to the first waiter. EPERM if the caller does not
+// FutexUnlockPI hands the lock to the waiter of the highest priority. EPERM if the caller does not
 // own it.
 func (t *Thread) FutexUnlockPI(addr uint64, private bool) error {
 	k, err := t.futexKey(addr, private)
@@ -99,7 +103,8 @@ func (t *Thread) FutexUnlockPI(addr uint64, private bool) error {
 	return t.handOver(b, addr, v, 0)
 }
 
-// handOver gives the lock whose word is v to the first waiter, or frees it.
+// handOver gives the lock whose word is v to the waiter of the highest priority,
+// the first among equals, or frees it.
 func (t *Thread) handOver(b *futexBucket, addr uint64, v, died uint32) error {
 	k, err := t.futexKey(addr, true)
 	if err != nil {
@@ -107,14 +112,14 @@ func (t *Thread) handOver(b *futexBucket, addr uint64, v, died uint32) error {
 	}
 	shared, _ := t.futexKey(addr, false)
 	var first *futexWaiter
-	more := false
+	waiters := 0
+	level := 0
 	for w := b.head; w != nil; w = w.next {
 		if w.pi && (w.key == k || w.key == shared) {
-			if first != nil {
-				more = true
-				break
+			waiters++
+			if l := w.thread.schedule.Level(); first == nil || l > level {
+				first, level = w, l
 			}
-			first = w
 		}
 	}
 	for {
@@ -122,9 +127,8 @@ func (t *Thread) handOver(b *futexBucket, addr uint64, v, died uint32) error {
 		if first != nil {
 			next |= uint32(first.thread.TID)
 		}
-		if more {
+		if waiters > 1 {
 			next |= linux.FUTEX_WAITERS
-			first.thread.piWaited.Store(true)
 		}
 		prev, err := t.MM.CAS32(addr, v, next)
 		if err != nil {
@@ -135,9 +139,29 @@ func (t *Thread) handOver(b *futexBucket, addr uint64, v, died uint32) error {
 		}
 		v = prev
 	}
-	if first != nil {
-		b.wake(first)
+	if first == nil {
+		return nil
 	}
+	heir := first.thread
+	piMu.Lock()
+	old := heir.pi.owner
+	if old != nil {
+		heir.pi.unlink()
+	}
+	if waiters > 1 {
+		for w := b.head; w != nil; w = w.next {
+			if w.pi && w != first && (w.key == k || w.key == shared) && w.thread.pi.owner != nil {
+				w.thread.pi.unlink()
+				w.thread.pi.link(w.thread, heir)
+			}
+		}
+	}
+	heir.inheritPriority()
+	b.wake(first)
+	if old != nil {
+		old.inheritPriority()
+	}
+	piMu.Unlock()
 	return nil
 }
 

@@ -37,6 +37,7 @@ func StartUnderInit(a StartArgs) (*Process, error) {
 	p.program = program.Proc
 	program.Proc.enter(program, p)
 	program.Proc.applyLimits()
+	program.join()
 	go program.run()
 	go t.tend()
 	return p, nil

@@ -239,6 +239,9 @@ func (t *Thread) stateLetter() byte {
 	case stateTraced:
 		return 't'
 	}
+	if t.schedule.Waits() { // for a CPU
+		return 'R'
+	}
 	switch asleep, uninterruptible := t.Asleep(); {
 	case uninterruptible:
 		return 'D'
@@ -276,9 +279,9 @@ func (v procThread) State(st *procfs.State) {
 	st.ProcessMinorFaults = p.Usage().Faults
 	st.MinorFaults, st.Voluntary = t.faults.Load(), t.switches.Load()
 	st.Nice = t.Nice()
-	st.Priority = 20 + st.Nice
-	policy, rt := t.Policy()
-	st.Policy, st.RTPriority = int(policy), int(rt)
+	st.Priority = t.priority()
+	params := t.SchedParams()
+	st.Policy, st.RTPriority = int(params.Policy), params.Priority
 	st.Affinity = []uint64{t.Affinity()}
 	st.NoNewPrivs = t.Creds().NoNewPrivs
 	if s := t.Seccomp(); s != nil {

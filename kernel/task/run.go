@@ -5,6 +5,7 @@ import (
 
 	"gosv/kernel/cpu"
 	"gosv/kernel/goport"
+	"gosv/kernel/sched"
 	"gosv/kernel/wait"
 )
 
@@ -16,6 +17,7 @@ var Syscall func(t *Thread)
 // back.
 func (t *Thread) run() {
 	x := t.Ctx
+	t.schedule.g.Store(uintptr(goport.Self()))
 	for {
 		if t.work.Load() != 0 && !t.handleWork() {
 			break
@@ -54,7 +56,7 @@ func (t *Thread) run() {
 // the thread here to see its work.
 func (t *Thread) interrupt() {
 	goport.PollInterrupts()
-	if t.Ctx.Regs.Vec == cpu.VecKick && t.work.Load() != 0 {
+	if w := t.work.Load(); w&workGate != 0 || w != 0 && t.Ctx.Regs.Vec == cpu.VecKick {
 		return
 	}
 	t.Yield()
@@ -70,6 +72,9 @@ func (t *Thread) Yield() {
 
 // beforeSleep runs when the thread really blocks.
 func (t *Thread) beforeSleep() {
+	if sched.On() {
+		t.schedule.Block()
+	}
 	t.clock.pause()
 	t.Ctx.Release()
 	t.switches.Add(1)

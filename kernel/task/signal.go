@@ -344,7 +344,9 @@ func (t *Thread) post(bit uint32) {
 }
 
 // interrupted reports whether an interruptible sleep must end.
-func (t *Thread) interrupted() bool { return t.work.Load()&^(workMask|workPin|workTraced) != 0 }
+func (t *Thread) interrupted() bool {
+	return t.work.Load()&^(workMask|workPin|workTraced|workGate) != 0
+}
 
 // recalc sets or clears workSignal after a change of mask or queue. p.mu is held.
 func (t *Thread) recalc() {

@@ -27,6 +27,7 @@ func Start(a StartArgs) (*Process, error) {
 	p := t.Proc
 	p.enter(t, nil)
 	p.applyLimits()
+	t.join()
 	go t.run()
 	return p, nil
 }

@@ -56,15 +56,14 @@ type Thread struct {
 	frameBuf *frameBuffer
 	clock    cpuClock
 	futex    futexWaiter
+	pi       inheritance
 	restart  restartBlock
 
 	clearTID   uint64 // CLONE_CHILD_CLEARTID, set_tid_address(2)
 	robustList uint64 // set_robust_list(2)
-	piWaited   atomic.Bool
 	affinity   atomic.Uint64
 	pinned     uint64 // what the goroutine was pinned to; 0 is everything
-	nice       atomic.Int32
-	policy     atomic.Uint64 // scheduling policy, and the priority above bit 32
+	schedule   schedule
 	slack      atomic.Uint64 // timer slack in ns (prctl(2))
 	makerSlack atomic.Uint64 // that of the thread's maker when that made it
 	ioPriority atomic.Uint32
@@ -102,6 +101,7 @@ const (
 	workPin                // the CPU affinity has changed
 	workTrap               // the tracer wants a stop, or to hear of the end of one
 	workTraced             // the tracer wants to see the end of a system call
+	workGate               // the thread has no slot of package sched: see awaitTurn
 )
 
 // A Process is a thread group.

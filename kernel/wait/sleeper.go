@@ -36,6 +36,10 @@ type Sleeper struct {
 	// gives its FPU state back to memory).
 	BeforeSleep func()
 
+	// Runnable, when set, runs before the parked goroutine is made ready, while
+	// Scheduling is on.
+	Runnable func()
+
 	// Pending reports whether an interruption is due; checked before parking.
 	Pending func() bool
 	// Killed reports whether the thread must end; SleepKillable checks it before
@@ -47,6 +51,10 @@ type Sleeper struct {
 	own     Waiter // see Waiter
 	ownBusy bool
 }
+
+// Scheduling says that a scheduler of threads wants to know who can run: the
+// Runnable of each sleeper that wakes up is called.
+var Scheduling atomic.Bool
 
 const (
 	woken       = 1 << iota // Wake since the last Sleep returned
@@ -108,6 +116,9 @@ func (s *Sleeper) post(bits uint32) {
 		}
 		if s.state.CompareAndSwap(old, (old|bits)&^parked) {
 			if old&parked != 0 {
+				if Scheduling.Load() && s.Runnable != nil {
+					s.Runnable()
+				}
 				goport.Ready(s.g)
 			}
 			return
