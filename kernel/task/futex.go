@@ -19,6 +19,7 @@ type futexWaiter struct {
 	bitset     uint32
 	thread     *Thread
 	pi         bool
+	granted    bool                        // a PI futex was handed over, and the thread has not run yet; guarded by mu
 	level      int                         // its priority when it was queued
 	index      int                         // in futex_waitv's array
 	bucket     atomic.Pointer[futexBucket] // nil once woken

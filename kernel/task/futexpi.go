@@ -3,6 +3,8 @@ package task
 import (
 	"golang.org/x/sys/unix"
 	"gosv/abi/linux"
+	"gosv/kernel/mm"
+	"gosv/kernel/sched"
 	"gosv/kernel/wait"
 )
 
@@ -20,6 +22,7 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 	me := uint32(t.TID)
 	b := bucketOf(k)
 	b.mu.Lock()
+	var heir *Thread
 	for {
 		v, err := t.MM.Load32(addr)
 		if err != nil {
@@ -38,6 +41,11 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 			b.mu.Unlock()
 			return unix.EAGAIN
 		}
+		if owner != 0 {
+			if heir = t.robs(k, owner); heir != nil {
+				next = me | linux.FUTEX_WAITERS | v&linux.FUTEX_OWNER_DIED
+			}
+		}
 		prev, err := t.MM.CAS32(addr, v, next)
 		if err != nil {
 			b.mu.Unlock()
@@ -46,7 +54,10 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 		if prev != v {
 			continue
 		}
-		if owner == 0 {
+		if heir != nil {
+			t.rob(b, k, heir)
+		}
+		if owner == 0 || heir != nil {
 			b.mu.Unlock()
 			return nil
 		}
@@ -62,17 +73,17 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 		break
 	}
 	w := &t.futex
-	w.key, w.bitset, w.thread, w.pi = k, linux.FUTEX_BITSET_MATCH_ANY, t, true
+	w.key, w.bitset, w.thread, w.pi, w.granted = k, linux.FUTEX_BITSET_MATCH_ANY, t, true, false
 	t.Clear()
 	b.push(w)
 	b.mu.Unlock()
-	for w.bucket.Load() != nil {
+	for !t.takes(b, w) {
 		r := t.Sleep(deadline)
 		if r == wait.Woken {
 			continue
 		}
 		if !w.cancel() {
-			break // the lock was handed over meanwhile
+			continue // the lock was handed over meanwhile
 		}
 		t.endWait()
 		if r == wait.TimedOut {
@@ -81,6 +92,65 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 		return linux.ERESTARTNOINTR
 	}
 	return nil
+}
+
+// takes makes the thread the owner of the lock that was handed to it, once the
+// thread has a CPU: from then on nobody can rob it of the lock.
+func (t *Thread) takes(b *futexBucket, w *futexWaiter) bool {
+	if w.bucket.Load() != nil {
+		return false
+	}
+	if t.work.Load()&workGate != 0 {
+		t.awaitTurn()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.bucket.Load() != nil {
+		return false
+	}
+	w.granted = false
+	return true
+}
+
+// robs returns the thread that the lock k was handed to, if that has not run yet
+// and t has a higher priority: as in Linux, t gets the lock then. The bucket is
+// locked.
+func (t *Thread) robs(k mm.Key, owner uint32) *Thread {
+	if !sched.On() {
+		return nil
+	}
+	level := t.schedule.Level()
+	if level == 0 {
+		return nil
+	}
+	o := t.Proc.table.Thread(int(owner))
+	if o == nil || o.futex.bucket.Load() != nil || !o.futex.granted || o.futex.key != k || o.schedule.Level() >= level {
+		return nil
+	}
+	return o
+}
+
+// rob makes heir a waiter again. b is locked.
+func (t *Thread) rob(b *futexBucket, k mm.Key, heir *Thread) {
+	heir.futex.granted = false
+	b.push(&heir.futex)
+	piMu.Lock()
+	heir.pi.link(heir, t)
+	b.moveWaiters(k, k, t)
+	t.inheritPriority()
+	heir.inheritPriority()
+	piMu.Unlock()
+}
+
+// moveWaiters makes heir the owner for whom all wait that wait for a lock. b and
+// piMu are locked.
+func (b *futexBucket) moveWaiters(k, shared mm.Key, heir *Thread) {
+	for w := b.head; w != nil; w = w.next {
+		if w.pi && (w.key == k || w.key == shared) && w.thread.pi.owner != nil && w.thread != heir {
+			w.thread.pi.unlink()
+			w.thread.pi.link(w.thread, heir)
+		}
+	}
 }
 
 // FutexUnlockPI hands the lock to the waiter of the highest priority. EPERM if the caller does not
@@ -149,13 +219,9 @@ func (t *Thread) handOver(b *futexBucket, addr uint64, v, died uint32) error {
 		heir.pi.unlink()
 	}
 	if waiters > 1 {
-		for w := b.head; w != nil; w = w.next {
-			if w.pi && w != first && (w.key == k || w.key == shared) && w.thread.pi.owner != nil {
-				w.thread.pi.unlink()
-				w.thread.pi.link(w.thread, heir)
-			}
-		}
+		b.moveWaiters(k, shared, heir)
 	}
+	first.granted = true
 	heir.inheritPriority()
 	b.wake(first)
 	if old != nil {
