@@ -33,7 +33,10 @@ func (t *Thread) Gain(atGate bool) {
 }
 
 // Stuck reports whether the thread's goroutine is blocked (sched.Task).
-func (t *Thread) Stuck() bool { return goport.Blocked(goport.G(t.schedule.g.Load())) }
+func (t *Thread) Stuck() bool {
+	g := goport.G(t.schedule.g.Load())
+	return g != 0 && goport.Blocked(g) // it has not begun otherwise
+}
 
 // awaitTurn is the gate: the last thing before ring 3, with no lock of the kernel
 // held. It returns when the thread has a CPU, and when there is other work.
