@@ -16,26 +16,34 @@ func (e *Entity) Inherit(parent *Entity) {
 	threads.mu.Unlock()
 }
 
-// Join makes a thread known to the scheduler; it is runnable from now on. The result is as Set's.
-func (e *Entity) Join(t Task, mask uint64) (enabled bool) {
-	return threads.join(e, t, mask, cpu.Nanotime())
+// Sterile reports whether the thread can have no child: it has SCHED_DEADLINE, and the child would have, too (sched(7)).
+func (e *Entity) Sterile() bool {
+	p := e.Params()
+	return p.Policy == unix.SCHED_DEADLINE && p.Flags&unix.SCHED_FLAG_RESET_ON_FORK == 0
 }
 
-func (s *scheduler) join(e *Entity, t Task, mask uint64, now int64) (enabled bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.n == 0 {
-		s.n = cpu.NumCPU()
+// Join makes a thread known to the scheduler; it is runnable from now on. The result is as Set's.
+func (e *Entity) Join(t Task, mask uint64) (enabled bool) {
+	threads.mu.Lock()
+	if threads.n == 0 {
+		threads.n = cpu.NumCPU()
 	}
 	e.task, e.mask, e.managed, e.left = t, mask, true, rrSlice
+	if threads.special != 0 || e.params.special() {
+		enabled = threads.join(e, cpu.Nanotime())
+	}
+	threads.mu.Unlock()
+	return enabled
+}
+
+// join is Join's part when the scheduler is on, or is switched on by e. mu is held.
+func (s *scheduler) join(e *Entity, now int64) (enabled bool) {
 	if e.params.special() {
 		enabled = s.retain()
 	}
-	if s.on.Load() {
-		e.task.Lose(false)
-		e.v = max(e.v, s.vnow) + slice*1024/e.params.weight()
-		s.place(e, false, now)
-	}
+	e.task.Lose(false)
+	e.v = max(e.v, s.vnow) + slice*1024/e.params.weight()
+	s.place(e, false, now)
 	return enabled
 }
 
@@ -65,16 +73,17 @@ func (p Params) inherited() Params {
 
 // Exit ends what the scheduler does for a thread.
 func (e *Entity) Exit() {
-	if e.managed {
+	threads.mu.Lock()
+	if e.managed && threads.special != 0 {
 		threads.exit(e, cpu.Nanotime())
 	}
+	e.managed = false
+	threads.mu.Unlock()
 }
 
+// exit is Exit's part while the scheduler is on. mu is held.
 func (s *scheduler) exit(e *Entity, now int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.bandwidth -= e.params.bandwidth()
-	e.managed = false
 	s.remove(e, now)
 	if e.params.special() {
 		s.release(now)

@@ -6,6 +6,7 @@ import (
 	"gosv/kernel/cpu"
 	"gosv/kernel/fs/pidfd"
 	"gosv/kernel/mm"
+	"gosv/kernel/sched"
 )
 
 // CloneArgs are the arguments of clone3(2); clone, fork and vfork fill them in too.
@@ -49,8 +50,8 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 	case f&unix.CLONE_SETTLS != 0 && a.TLS >= cpu.UserTop:
 		return 0, unix.EPERM // as arch_prctl(2)
 	}
-	if p := t.schedule.Params(); p.Policy == unix.SCHED_DEADLINE && p.Flags&unix.SCHED_FLAG_RESET_ON_FORK == 0 {
-		return 0, unix.EAGAIN // sched(7)
+	if sched.On() && t.schedule.Sterile() {
+		return 0, unix.EAGAIN
 	}
 	if a.SetTID != 0 {
 		switch {
@@ -116,6 +117,7 @@ func (t *Thread) Clone(a *CloneArgs) (int, error) {
 		if setTID != 0 {
 			c.MM.Store32(setTID, uint32(tid))
 		}
+		c.begin()
 		c.run()
 	}()
 	if event != 0 {

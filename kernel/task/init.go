@@ -38,7 +38,10 @@ func StartUnderInit(a StartArgs) (*Process, error) {
 	program.Proc.enter(program, p)
 	program.Proc.applyLimits()
 	program.join()
-	go program.run()
+	go func() {
+		program.begin()
+		program.run()
+	}()
 	go t.tend()
 	return p, nil
 }

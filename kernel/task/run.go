@@ -17,7 +17,6 @@ var Syscall func(t *Thread)
 // back.
 func (t *Thread) run() {
 	x := t.Ctx
-	t.schedule.g.Store(uintptr(goport.Self()))
 	for {
 		if t.work.Load() != 0 && !t.handleWork() {
 			break
@@ -72,10 +71,10 @@ func (t *Thread) Yield() {
 
 // beforeSleep runs when the thread really blocks.
 func (t *Thread) beforeSleep() {
-	if sched.On() {
-		t.schedule.Block()
-	}
 	t.clock.pause()
 	t.Ctx.Release()
 	t.switches.Add(1)
+	if sched.On() {
+		t.schedule.Block()
+	}
 }

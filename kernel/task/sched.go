@@ -49,6 +49,9 @@ func (t *Thread) awaitTurn() {
 	t.schedule.Depart()
 }
 
+// begin notes that the calling goroutine is the thread's.
+func (t *Thread) begin() { t.schedule.g.Store(uintptr(goport.Self())) }
+
 // join makes the thread known to package sched, before its goroutine starts.
 func (t *Thread) join() {
 	if t.schedule.Join(t, t.affinity.Load()) {
@@ -92,9 +95,7 @@ func (t *Thread) SchedYield() {
 	if sched.On() {
 		t.schedule.Yield()
 	}
-	if !goport.Alone() {
-		t.Yield()
-	}
+	t.Yield()
 }
 
 // priority is that of proc_pid_stat(5): 20 more than the nice value, or, with a

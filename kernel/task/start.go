@@ -28,7 +28,10 @@ func Start(a StartArgs) (*Process, error) {
 	p.enter(t, nil)
 	p.applyLimits()
 	t.join()
-	go t.run()
+	go func() {
+		t.begin()
+		t.run()
+	}()
 	return p, nil
 }
 

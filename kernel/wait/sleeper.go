@@ -116,14 +116,19 @@ func (s *Sleeper) post(bits uint32) {
 		}
 		if s.state.CompareAndSwap(old, (old|bits)&^parked) {
 			if old&parked != 0 {
-				if Scheduling.Load() && s.Runnable != nil {
-					s.Runnable()
-				}
-				goport.Ready(s.g)
+				s.ready()
 			}
 			return
 		}
 	}
+}
+
+// ready makes the parked goroutine run again.
+func (s *Sleeper) ready() {
+	if Scheduling.Load() && s.Runnable != nil {
+		s.Runnable()
+	}
+	goport.Ready(s.g)
 }
 
 // Sleep blocks until Wake, until Interrupt, or until the deadline, a time on
