@@ -8,6 +8,8 @@ import "gosv/kernel/cpu"
 func Self() G
 
 // Blocked reports whether a goroutine is blocked: it neither runs nor could.
+//
+//go:nosplit
 func Blocked(g G) bool {
 	l := layout()
 	return uint64(cpu.Load32(uintptr(g)+uintptr(l.status))) == l.waiting

@@ -344,7 +344,8 @@ func steal(q *cpuSched) *thread {
 	return nil
 }
 
-// yield puts the current thread at the end of the run queue.
+// yield puts the current thread at the end of the run queue, or gives it to an idle CPU: if who waits here may run nowhere
+// else, that one has found nothing to do.
 //
 //go:nosplit
 func yield(c *cpu.CPU) {
@@ -355,9 +356,27 @@ func yield(c *cpu.CPU) {
 	lockSched()
 	t := current(c)
 	t.state = threadReady
-	q.enqueue(t)
+	if sched.idle == 0 || t.allowed != 0 || !toIdle(t) {
+		q.enqueue(t)
+	}
 	unlockSched()
 	schedule(c)
+}
+
+// toIdle gives t, which may run everywhere, to an idle CPU, and reports whether there was one. sched.lock is held.
+//
+//go:nosplit
+func toIdle(t *thread) bool {
+	for i := 0; i < cpu.NumCPU() && i < cpu.MaxCPUs; i++ {
+		if o := &sched.cpus[i]; o.idle != 0 {
+			o.idle = 0
+			sched.idle--
+			o.enqueue(t)
+			sched.kicks |= 1 << uint(i)
+			return true
+		}
+	}
+	return false
 }
 
 // tick is the timer interrupt. It reports whether the current thread should give way: somebody waits whose deadline has
