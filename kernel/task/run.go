@@ -59,6 +59,11 @@ func (t *Thread) interrupt() {
 		return
 	}
 	t.Yield()
+	if sched.On() && t.work.Load() == 0 && !goport.Alone() {
+		// Once in 61 times the scheduler of Go takes the goroutine that has just
+		// yielded before the one that the interrupt made runnable.
+		t.Yield()
+	}
 }
 
 // Yield lets other goroutines run (sched_yield(2), preemption).
