@@ -291,10 +291,10 @@ func (s *scheduler) vacate(e *Entity, kick bool, now int64) {
 	e.task.Lose(kick)
 }
 
-// fill gives the free slot c to the first that may have it. If there is none, a thread of another slot moves here if
+// fill gives slot c, if it is free, to the first that may have it. If there is none, a thread of another slot moves here if
 // somebody waits for that one.
 func (s *scheduler) fill(c int, now int64) {
-	for s.queued > 0 {
+	for s.queued > 0 && s.slots[c].run == nil {
 		if e := s.first(c, now); e != nil {
 			s.dequeue(e)
 			s.run(e, c, now)

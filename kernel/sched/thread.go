@@ -330,21 +330,22 @@ func (s *scheduler) change(e *Entity, now int64, f func()) {
 }
 
 // SetAffinity sets the CPUs that the thread may run on.
-func (e *Entity) SetAffinity(mask uint64) {
-	now := cpu.Nanotime()
-	threads.mu.Lock()
-	defer threads.mu.Unlock()
+func (e *Entity) SetAffinity(mask uint64) { threads.setAffinity(e, mask, cpu.Nanotime()) }
+
+func (s *scheduler) setAffinity(e *Entity, mask uint64, now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch e.state {
 	case queued:
-		threads.dequeue(e)
+		s.dequeue(e)
 		e.mask = mask
-		threads.place(e, true, now)
+		s.place(e, true, now)
 	case running:
 		c := e.slot
-		if e.mask = mask; threads.mask(e)>>uint(c)&1 == 0 {
-			threads.vacate(e, true, now)
-			threads.place(e, true, now)
-			threads.fill(c, now)
+		if e.mask = mask; s.mask(e)>>uint(c)&1 == 0 {
+			s.vacate(e, true, now)
+			s.fill(c, now) // before another thread that e sends away takes it
+			s.place(e, true, now)
 		}
 	default:
 		e.mask = mask
