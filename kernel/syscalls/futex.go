@@ -10,7 +10,7 @@ import (
 // futexRows are the calls of futex(7).
 var futexRows = []Row{
 	{AMD64: 202, ARM64: 98, Name: "futex", Blocks: true, Fn: sysFutex, Format: "uaddr:ptr, op:futexop, val:uint, timeout:futexts, uaddr2:ptr, val3:hex",
-		Level: Partial, Note: "no FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI (ENOSYS; glibc has not used them since 2.25); no priority to inherit"},
+		Level: Partial, Note: "no FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI (ENOSYS; glibc has not used them since 2.25)"},
 	{AMD64: 449, ARM64: 449, Name: "futex_waitv", Blocks: true, Fn: sysFutexWaitv, Format: "waiters:ptr, nr:uint, flags:hex, timeout:timespec, clockid:clockid"},
 }
 

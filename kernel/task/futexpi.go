@@ -100,9 +100,7 @@ func (t *Thread) takes(b *futexBucket, w *futexWaiter) bool {
 	if w.bucket.Load() != nil {
 		return false
 	}
-	if t.work.Load()&workGate != 0 {
-		t.awaitTurn()
-	}
+	t.turn()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if w.bucket.Load() != nil {

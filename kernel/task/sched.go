@@ -49,6 +49,13 @@ func (t *Thread) awaitTurn() {
 	t.schedule.Depart()
 }
 
+// turn is the gate at a place in a system call, where no lock is held.
+func (t *Thread) turn() {
+	if t.work.Load()&workGate != 0 {
+		t.awaitTurn()
+	}
+}
+
 // begin notes that the calling goroutine is the thread's.
 func (t *Thread) begin() { t.schedule.g.Store(uintptr(goport.Self())) }
 

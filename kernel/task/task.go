@@ -11,6 +11,8 @@
 //	    SigHand.mu      signal actions
 //	    wait queues
 //	futex bucket        (two of them in address order), then mm's locks
+//	  piMu              who waits for whose PI futex
+//	    package sched's lock, which every wake-up takes while that is on
 package task
 
 import (

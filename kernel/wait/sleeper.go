@@ -40,6 +40,9 @@ type Sleeper struct {
 	// Scheduling is on.
 	Runnable func()
 
+	// Turn, when set, is AwaitTurn while Scheduling is on.
+	Turn func()
+
 	// Pending reports whether an interruption is due; checked before parking.
 	Pending func() bool
 	// Killed reports whether the thread must end; SleepKillable checks it before
@@ -120,6 +123,16 @@ func (s *Sleeper) post(bits uint32) {
 			}
 			return
 		}
+	}
+}
+
+// AwaitTurn is for a caller that was woken beside others, for something that one of
+// them can have, and that holds no lock of the kernel: it returns when the scheduler
+// lets the thread run, or when there is other work for the thread. An earlier Wake
+// may be forgotten.
+func (s *Sleeper) AwaitTurn() {
+	if Scheduling.Load() && s.Turn != nil {
+		s.Turn()
 	}
 }
 

@@ -34,6 +34,8 @@ func (q *Queue) block(s *wait.Sleeper, nonblock bool, deadline int64, read bool,
 				return nil
 			}
 			return unix.ETIMEDOUT
+		default:
+			s.AwaitTurn() // the message is for the thread of the highest priority
 		}
 	}
 	return nil

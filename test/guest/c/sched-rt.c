@@ -2,6 +2,7 @@
 // All threads are bound to one CPU, so the order is determined, however many
 // the machine has and whatever else it does.
 #include "check.h"
+#include <mqueue.h>
 #include <semaphore.h>
 #include <linux/futex.h>
 #include <sys/eventfd.h>
@@ -235,6 +236,58 @@ static void *raised(void *arg)
 	spin_ms(1);
 	note(*(char *)arg);
 	return 0;
+}
+
+static mqd_t queue;
+
+static void *receiver(void *arg)
+{
+	char text[16];
+	mq_receive(queue, text, sizeof text, 0);
+	note(*(char *)arg);
+	return 0;
+}
+
+static void *sender(void *arg)
+{
+	mq_send(queue, arg, 1, 0);
+	note(*(char *)arg);
+	return 0;
+}
+
+// Who waits for a message queue: by priority, equals in order of arrival.
+static void test_queue(void)
+{
+	struct mq_attr a = {.mq_maxmsg = 1, .mq_msgsize = 16};
+	pthread_t t[4];
+	char text[16];
+	mq_unlink("/sched-rt");
+	queue = MUST(mq_open("/sched-rt", O_RDWR | O_CREAT, 0600, &a));
+	class(SCHED_FIFO, 50);
+	t[0] = start(SCHED_FIFO, 55, receiver, "a");
+	t[1] = start(SCHED_FIFO, 57, receiver, "b");
+	t[2] = start(SCHED_FIFO, 55, receiver, "c");
+	t[3] = start(SCHED_FIFO, 59, receiver, "d");
+	for (int i = 0; i < 4; i++) {
+		mq_send(queue, "x", 1, 0);
+		note('.');
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], 0);
+	STR("a message goes to the highest priority", noted(), "d.b.a.c.");
+	mq_send(queue, "x", 1, 0);
+	t[0] = start(SCHED_FIFO, 55, sender, "a");
+	t[1] = start(SCHED_FIFO, 57, sender, "b");
+	t[2] = start(SCHED_FIFO, 55, sender, "c");
+	t[3] = start(SCHED_FIFO, 59, sender, "d");
+	for (int i = 0; i < 4; i++) {
+		mq_receive(queue, text, sizeof text, 0);
+		note('.');
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], 0);
+	STR("room goes to the highest priority", noted(), "d.b.a.c.");
+	mq_unlink("/sched-rt");
 }
 
 // Changes of a priority act at once.
@@ -591,6 +644,7 @@ int main(void)
 	test_wake();
 	test_events();
 	test_io();
+	test_queue();
 	test_setparam();
 	test_yield();
 	test_slices();
