@@ -76,7 +76,7 @@ const (
 	levelDeadline = 100
 
 	tick    = 5e6   // ns, while threads are queued
-	slice   = 3e6   // ns that a new thread lets others run first
+	slice   = 3e6   // ns of virtual time that a new thread lets others run first
 	granule = 1e6   // ns of virtual time that a thread which wakes up must be behind to pre-empt
 	rrSlice = 100e6 // ns of SCHED_RR
 )

@@ -42,7 +42,7 @@ func (s *scheduler) join(e *Entity, now int64) (enabled bool) {
 		enabled = s.retain()
 	}
 	e.task.Lose(false)
-	e.v = max(e.v, s.vnow) + slice*1024/e.params.weight()
+	e.v = max(e.v, s.vnow) + slice
 	s.place(e, false, now)
 	return enabled
 }

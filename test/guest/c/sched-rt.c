@@ -355,7 +355,7 @@ static void test_yield(void)
 static void *slicer(void *arg)
 {
 	note(*(char *)arg);
-	spin_ms(350);
+	spin_ms(500);
 	note(*(char *)arg);
 	return 0;
 }
@@ -501,7 +501,8 @@ static void test_chain(void)
 	pthread_t l = start(SCHED_FIFO, 10, chain_low, m);
 	sem_wait(&go);
 	pthread_t mi = start(SCHED_FIFO, 20, chain_middle, m);
-	sleep_ms(20);
+	class(SCHED_FIFO, 15); // until it waits
+	class(SCHED_FIFO, 50);
 	pthread_t h = start(SCHED_FIFO, 60, chain_high, m);
 	pthread_t x = start(SCHED_FIFO, 30, noter, "x");
 	sem_post(&sem); // low runs with 60 at once
@@ -526,7 +527,7 @@ static void *holder(void *arg __attribute__((unused)))
 {
 	pthread_mutex_lock(&mutex);
 	sem_post(&go);
-	for (int i = 0; i < 50; i++) {
+	for (int64_t end = now_ns(CLOCK_MONOTONIC) + 20000000000LL; !length && now_ns(CLOCK_MONOTONIC) < end;) {
 		spin_ms(2);
 		sched_yield(); // to the waiter, whose priority this thread has
 	}
@@ -580,7 +581,8 @@ static void test_nice(void)
 		turns[0] = turns[1] = 0;
 		pthread_create(&b, 0, round ? idler : counter, (void *)1);
 		pthread_create(&a, 0, counter, (void *)0);
-		sleep_ms(1000);
+		for (int i = 0; i == 0 || (turns[1] == 0 && i < 40); i++)
+			sleep_ms(500);
 		stop = 1;
 		pthread_join(a, 0), pthread_join(b, 0);
 		if (turns[0] < turns[1] * 4)
@@ -598,7 +600,8 @@ static void test_throttle(void)
 	turns[0] = 0;
 	pthread_t b = start(SCHED_OTHER, 0, counter, (void *)0);
 	pthread_t a = start(SCHED_FIFO, 20, spinner, 0);
-	sleep_ms(2500);
+	for (int i = 0; turns[0] == 0 && i < 100; i++)
+		sleep_ms(200);
 	long n = turns[0];
 	stop = 1;
 	pthread_join(a, 0), pthread_join(b, 0);
