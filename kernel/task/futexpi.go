@@ -66,6 +66,7 @@ func (t *Thread) FutexLockPI(addr uint64, private, try bool, deadline int64) err
 			b.mu.Unlock()
 			return unix.ESRCH
 		}
+		t.pi.addr = addr
 		if err := t.waitFor(o); err != nil {
 			b.mu.Unlock()
 			return err

@@ -1,9 +1,11 @@
 package task
 
 import (
+	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"gosv/abi/linux"
 	"gosv/kernel/sched"
 )
 
@@ -12,7 +14,8 @@ import (
 // guards it.
 type inheritance struct {
 	owner   *Thread
-	index   int // in owner.pi.waiters
+	addr    uint64 // of that futex
+	index   int    // in owner.pi.waiters
 	waiters []*Thread
 }
 
@@ -94,4 +97,47 @@ func (t *Thread) passBoost() {
 		o.inheritPriority()
 	}
 	piMu.Unlock()
+}
+
+// leavePI hands the PI futexes over that the thread owns as it leaves its memory,
+// and that others wait for: they get them with FUTEX_OWNER_DIED (Linux's
+// exit_pi_state_list).
+func (t *Thread) leavePI() {
+	for {
+		piMu.Lock()
+		if len(t.pi.waiters) == 0 {
+			piMu.Unlock()
+			return
+		}
+		w := t.pi.waiters[0]
+		piMu.Unlock()
+		b := w.futex.bucket.Load()
+		if b == nil {
+			runtime.Gosched() // it is about to stop waiting
+			continue
+		}
+		b.mu.Lock()
+		piMu.Lock()
+		waits := w.pi.owner == t && w.futex.bucket.Load() == b
+		piMu.Unlock()
+		if waits && w.inheritDead(b, t) != nil {
+			piMu.Lock()
+			w.pi.unlink() // its memory is gone, and nobody can wake it but a signal
+			piMu.Unlock()
+		}
+		b.mu.Unlock()
+	}
+}
+
+// inheritDead gives the lock that w waits for, and that the ending thread owner
+// has, to the first waiter. b is locked.
+func (t *Thread) inheritDead(b *futexBucket, owner *Thread) error {
+	v, err := t.MM.Load32(t.pi.addr)
+	if err != nil {
+		return err
+	}
+	if v&linux.FUTEX_TID_MASK != uint32(owner.TID) {
+		return unix.EINVAL
+	}
+	return t.handOver(b, t.pi.addr, v, linux.FUTEX_OWNER_DIED)
 }

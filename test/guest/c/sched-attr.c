@@ -451,6 +451,33 @@ static void test_deadlock(void)
 	pthread_join(t, 0);
 }
 
+static void *die_owning(void *arg __attribute__((unused)))
+{
+	other = syscall(SYS_gettid);
+	syscall(SYS_set_robust_list, 0, 24);
+	syscall(SYS_futex, &word[0], FUTEX_LOCK_PI, 0, 0, 0, 0);
+	while (!(__atomic_load_n(&word[0], __ATOMIC_SEQ_CST) & FUTEX_WAITERS))
+		sleep_ms(1);
+	sleep_ms(20);
+	return 0;
+}
+
+// The owner of a PI futex that is in no robust list ends.
+static void test_dead_owner(void)
+{
+	pthread_t t;
+	word[0] = 0;
+	pthread_create(&t, 0, die_owning, 0);
+	while (!__atomic_load_n(&word[0], __ATOMIC_SEQ_CST))
+		sleep_ms(1);
+	EQ("a lock whose owner ends", syscall(SYS_futex, &word[0], FUTEX_LOCK_PI, 0, 0, 0, 0), 0);
+	EQ("is the waiter's", word[0] & FUTEX_TID_MASK, syscall(SYS_gettid));
+	OK("and says that the owner died", word[0] & FUTEX_OWNER_DIED);
+	pthread_join(t, 0);
+	syscall(SYS_futex, &word[0], FUTEX_UNLOCK_PI, 0, 0, 0, 0);
+	EQ("it can be given back", word[0] & FUTEX_TID_MASK, 0);
+}
+
 int main(void)
 {
 	alarm(60);
@@ -462,5 +489,6 @@ int main(void)
 	in_child(user_some);
 	test_stat();
 	test_deadlock();
+	test_dead_owner();
 	done();
 }
