@@ -355,7 +355,17 @@ static void test_yield(void)
 static void *slicer(void *arg)
 {
 	note(*(char *)arg);
-	spin_ms(500);
+	spin_ms(250);
+	note(*(char *)arg);
+	return 0;
+}
+
+// meeter computes until another one has begun.
+static void *meeter(void *arg)
+{
+	note(*(char *)arg);
+	for (int64_t end = now_ns(CLOCK_MONOTONIC) + 20000000000LL; length < 2 && now_ns(CLOCK_MONOTONIC) < end;)
+		;
 	note(*(char *)arg);
 	return 0;
 }
@@ -367,8 +377,8 @@ static void test_slices(void)
 	pthread_t b = start(SCHED_FIFO, 20, slicer, "b");
 	pthread_join(a, 0), pthread_join(b, 0);
 	STR("FIFO has no time slice", noted(), "bbaa");
-	a = start(SCHED_RR, 20, slicer, "a");
-	b = start(SCHED_RR, 20, slicer, "b");
+	a = start(SCHED_RR, 20, meeter, "a");
+	b = start(SCHED_RR, 20, meeter, "b");
 	pthread_join(a, 0), pthread_join(b, 0);
 	const char *s = noted();
 	OK("RR has", strlen(s) == 4 && strncmp(s, "ba", 2) == 0);
