@@ -15,7 +15,7 @@
 //
 // What the kernel does for a thread needs no slot: a thread at the gate holds no lock of the kernel, and one that has lost its slot
 // finishes its system call, so no lock waits for a thread that must not run. A thread that keeps its slot in the kernel
-// while its goroutine is blocked (by a mutex of the kernel) loses the slot at the second tick.
+// while its goroutine is blocked (by a mutex of the kernel) loses the slot after 20 ticks.
 //
 // The order is Linux's: SCHED_DEADLINE by deadline, then SCHED_FIFO and SCHED_RR by priority, first come first served, then
 // the others by virtual time: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) with the weights that Linux gives to nice
@@ -75,8 +75,10 @@ func (p *Params) special() bool { return !p.Fair() || p.Nice != 0 }
 const (
 	levelDeadline = 100
 
-	tick    = 5e6   // ns, while threads are queued
-	slice   = 3e6   // ns of virtual time that a new thread lets others run first
+	tick       = 5e6 // ns, while threads are queued
+	slice      = 3e6 // ns of virtual time that a new thread lets others run first
+	stuckTicks = 20  // that a thread keeps its slot although its goroutine is blocked; a host that takes a CPU away makes short waits long
+
 	granule = 1e6   // ns of virtual time that a thread which wakes up must be behind to pre-empt
 	rrSlice = 100e6 // ns of SCHED_RR
 )
@@ -132,7 +134,7 @@ type Entity struct {
 	mask    uint64
 	managed bool
 	state   uint8
-	stuck   bool // the last tick found its goroutine blocked
+	stuck   int // how many ticks in a row found its goroutine blocked
 	atGate  atomic.Bool
 
 	slot  int
@@ -273,7 +275,7 @@ func (s *scheduler) place(e *Entity, front bool, now int64) {
 // run gives e the free slot c.
 func (s *scheduler) run(e *Entity, c int, now int64) {
 	s.slots[c].run = e
-	e.state, e.slot, e.start, e.stuck = running, c, now, false
+	e.state, e.slot, e.start, e.stuck = running, c, now, 0
 	if e.level() == 0 {
 		s.vnow = max(s.vnow, e.v)
 	}

@@ -212,15 +212,17 @@ func TestStuck(t *testing.T) {
 	s := newScheduler(1)
 	a, b := s.add(Params{Policy: unix.SCHED_FIFO, Priority: 2}, 0, 1), s.add(Params{Policy: unix.SCHED_FIFO, Priority: 1}, 0, 1)
 	a.task.(*fakeTask).stuck = true
-	s.tick(tick)
-	if b.state == running {
-		t.Fatal("a goroutine was blocked at one tick, and its thread lost its slot")
+	for i := range int64(stuckTicks - 1) {
+		s.tick(i * tick)
+		if b.state == running {
+			t.Fatal("a goroutine was blocked for a short time, and its thread lost its slot")
+		}
 	}
-	s.tick(2 * tick)
+	s.tick(stuckTicks * tick)
 	if b.state != running || a.state != out {
 		t.Fatal("a thread whose goroutine is blocked keeps its slot")
 	}
-	s.arrive(a, 3*tick)
+	s.arrive(a, 2*stuckTicks*tick)
 	if a.state != running || b.state != queued {
 		t.Fatal("it does not get its slot back")
 	}

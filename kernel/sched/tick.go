@@ -73,13 +73,11 @@ func (s *scheduler) look(c int, now int64) {
 		return
 	}
 	if !e.task.Stuck() {
-		e.stuck = false
-	} else if e.stuck {
+		e.stuck = 0
+	} else if e.stuck++; e.stuck >= stuckTicks {
 		s.vacate(e, true, now)
 		s.fill(c, now)
 		return
-	} else {
-		e.stuck = true
 	}
 	switch le, lb := e.level(), by.level(); {
 	case le != lb || le == levelDeadline:

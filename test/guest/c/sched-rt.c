@@ -591,7 +591,7 @@ static void test_nice(void)
 		turns[0] = turns[1] = 0;
 		pthread_create(&b, 0, round ? idler : counter, (void *)1);
 		pthread_create(&a, 0, counter, (void *)0);
-		for (int i = 0; i == 0 || (turns[1] == 0 && i < 40); i++)
+		for (int i = 0; i == 0 || (i < 40 && (turns[1] == 0 || turns[0] < turns[1] * 4)); i++)
 			sleep_ms(500);
 		stop = 1;
 		pthread_join(a, 0), pthread_join(b, 0);
