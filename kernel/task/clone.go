@@ -322,7 +322,7 @@ func (tab *Table) full(t *Thread) bool {
 func (t *Thread) init() {
 	t.SyscallNr = -1
 	t.Sleeper.BeforeSleep = t.beforeSleep
-	t.Sleeper.Runnable, t.Sleeper.Turn = t.schedule.Wake, t.turn
+	t.Sleeper.Scheduled = t
 	t.Sleeper.Pending = t.interrupted
 	t.slack.Store(usualSlack)
 	t.makerSlack.Store(usualSlack)

@@ -34,7 +34,7 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 	p.exitSignal = int(unix.SIGCHLD) // the parent may know nothing of another one
 	p.table.mu.Unlock()
 	t.exitRobustList()
-	t.leavePI()
+	t.leavePI(false)
 	t.clearOwnTID()
 	p.deleteTimers()
 	t.leave(true, true)

@@ -94,7 +94,7 @@ func (t *Thread) exit() {
 		t.traceEvent(unix.PTRACE_EVENT_EXIT, uint64(t.endStatus()))
 	}
 	t.exitRobustList()
-	t.leavePI()
+	t.leavePI(true)
 	t.clearOwnTID()
 	t.endVfork()
 	if t.pinned != 0 {

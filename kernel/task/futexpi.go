@@ -101,7 +101,7 @@ func (t *Thread) takes(b *futexBucket, w *futexWaiter) bool {
 	if w.bucket.Load() != nil {
 		return false
 	}
-	t.turn()
+	t.Turn()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if w.bucket.Load() != nil {

@@ -17,6 +17,7 @@ type inheritance struct {
 	addr    uint64 // of that futex
 	index   int    // in owner.pi.waiters
 	waiters []*Thread
+	dead    bool // the thread ends: it owns nothing that one could wait for
 }
 
 // piMu guards Thread.pi of all threads. It is taken below a futex bucket, and
@@ -28,7 +29,7 @@ var piMu sync.Mutex
 const maxChain = 1024
 
 // waitFor notes that the thread waits for a PI futex of owner, which inherits its
-// priority. EDEADLK if owner waits for the thread.
+// priority. EDEADLK if owner waits for the thread, ESRCH if owner ends.
 func (t *Thread) waitFor(owner *Thread) error {
 	piMu.Lock()
 	defer piMu.Unlock()
@@ -40,6 +41,9 @@ func (t *Thread) waitFor(owner *Thread) error {
 		if o = o.pi.owner; o == nil {
 			break
 		}
+	}
+	if owner.pi.dead {
+		return unix.ESRCH
 	}
 	t.pi.link(t, owner)
 	owner.inheritPriority()
@@ -102,9 +106,10 @@ func (t *Thread) passBoost() {
 // leavePI hands the PI futexes over that the thread owns as it leaves its memory,
 // and that others wait for: they get them with FUTEX_OWNER_DIED (Linux's
 // exit_pi_state_list).
-func (t *Thread) leavePI() {
+func (t *Thread) leavePI(ends bool) {
 	for {
 		piMu.Lock()
+		t.pi.dead = ends
 		if len(t.pi.waiters) == 0 {
 			piMu.Unlock()
 			return

@@ -24,7 +24,7 @@ func StartUnderInit(a StartArgs) (*Process, error) {
 	p.kernel = true
 	t := &Thread{Proc: p, Ctx: cpu.NewContext(), FS: vfs.NewFSContext(), Files: vfs.NewFDTable(1), MM: as}
 	t.init()
-	t.Sleeper.BeforeSleep, t.Sleeper.Pending, t.Sleeper.Runnable = nil, nil, nil // it has no turn to give back, and looks for work itself
+	t.Sleeper.BeforeSleep, t.Sleeper.Pending, t.Sleeper.Scheduled = nil, nil, nil // it has no turn to give back, and looks for work itself
 	t.creds.Store(&vfs.RootCreds)
 	t.SetComm("gosv-init")
 	t.sig.waiting = ^linux.SigSet(0) // no signal is ignored

@@ -49,8 +49,12 @@ func (t *Thread) awaitTurn() {
 	t.schedule.Depart()
 }
 
-// turn is the gate at a place in a system call, where no lock is held.
-func (t *Thread) turn() {
+// Runnable tells the scheduler that the thread wakes up (wait.Scheduled).
+func (t *Thread) Runnable() { t.schedule.Wake() }
+
+// Turn is the gate at a place in a system call, where no lock is held
+// (wait.Scheduled).
+func (t *Thread) Turn() {
 	if t.work.Load()&workGate != 0 {
 		t.awaitTurn()
 	}

@@ -36,12 +36,8 @@ type Sleeper struct {
 	// gives its FPU state back to memory).
 	BeforeSleep func()
 
-	// Runnable, when set, runs before the parked goroutine is made ready, while
-	// Scheduling is on.
-	Runnable func()
-
-	// Turn, when set, is AwaitTurn while Scheduling is on.
-	Turn func()
+	// Scheduled, when set, is told while Scheduling is on.
+	Scheduled Scheduled
 
 	// Pending reports whether an interruption is due; checked before parking.
 	Pending func() bool
@@ -55,9 +51,16 @@ type Sleeper struct {
 	ownBusy bool
 }
 
-// Scheduling says that a scheduler of threads wants to know who can run: the
-// Runnable of each sleeper that wakes up is called.
+// Scheduling says that a scheduler of threads wants to know who can run.
 var Scheduling atomic.Bool
+
+// Scheduled is a thread that a scheduler knows.
+type Scheduled interface {
+	// Runnable is called before the parked goroutine is made ready.
+	Runnable()
+	// Turn is AwaitTurn.
+	Turn()
+}
 
 const (
 	woken       = 1 << iota // Wake since the last Sleep returned
@@ -131,15 +134,15 @@ func (s *Sleeper) post(bits uint32) {
 // lets the thread run, or when there is other work for the thread. An earlier Wake
 // may be forgotten.
 func (s *Sleeper) AwaitTurn() {
-	if Scheduling.Load() && s.Turn != nil {
-		s.Turn()
+	if Scheduling.Load() && s.Scheduled != nil {
+		s.Scheduled.Turn()
 	}
 }
 
 // ready makes the parked goroutine run again.
 func (s *Sleeper) ready() {
-	if Scheduling.Load() && s.Runnable != nil {
-		s.Runnable()
+	if Scheduling.Load() && s.Scheduled != nil {
+		s.Scheduled.Runnable()
 	}
 	goport.Ready(s.g)
 }
