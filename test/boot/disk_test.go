@@ -83,7 +83,7 @@ func TestDiskFails(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), gosv, append(args, image)...)
 			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "GOSV_TEST_DRIVE="+c.script)
 			cmd.WaitDelay = time.Second
-			timer := time.AfterFunc(4*time.Minute, func() { cmd.Process.Kill() })
+			timer := time.AfterFunc(target.Patience(4*time.Minute), func() { cmd.Process.Kill() })
 			defer timer.Stop()
 			var log strings.Builder
 			cmd.Stderr = &log

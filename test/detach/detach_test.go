@@ -57,7 +57,7 @@ func (g tool) run(args ...string) (out string, status int) {
 	cmd := exec.Command(g.path, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	timer := time.AfterFunc(limit, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
+	timer := time.AfterFunc(target.Patience(limit), func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
 	defer timer.Stop()
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
@@ -153,7 +153,7 @@ func TestForeground(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(limit, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
+	timer := time.AfterFunc(target.Patience(limit), func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
 	defer timer.Stop()
 	lines := bufio.NewScanner(out)
 	expect := func(want string) {
@@ -193,7 +193,7 @@ func TestResize(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(limit, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
+	timer := time.AfterFunc(target.Patience(limit), func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
 	defer timer.Stop()
 	lines := bufio.NewScanner(master)
 	expect := func(want string) {
@@ -293,7 +293,7 @@ func TestMixedStreams(t *testing.T) {
 		if strings.Contains(c.terminal, "0") {
 			cmd.SysProcAttr.Setctty = true
 		}
-		timer := time.AfterFunc(limit, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
+		timer := time.AfterFunc(target.Patience(limit), func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
 		if err := cmd.Run(); err != nil {
 			t.Errorf("terminal %q: %v", c.terminal, err)
 		}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gosv/test/target"
 )
 
 const diskSize = 3<<20 + 512*3
@@ -69,7 +71,7 @@ func TestDevices(t *testing.T) {
 			line += " -device virtio-rng-" + strings.ReplaceAll(rest, ",vectors=0", "") + ",max-bytes=1024,period=1000 -device virtio-serial-" + rest +
 				" -chardev stdio,id=stdin,signal=off -chardev file,id=stdout,path=/proc/self/fd/3" +
 				" -device virtserialport,chardev=stdin,name=gosv.stdin -device virtserialport,chardev=stdout,name=gosv.stdio"
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), target.Patience(time.Minute))
 			defer cancel()
 			qemu := exec.CommandContext(ctx, "qemu-system-x86_64", strings.Fields(line)...)
 			qemu.Stdin = bytes.NewReader(input)

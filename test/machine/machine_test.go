@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gosv/abi/boot"
+	"gosv/test/target"
 )
 
 // timing are the checks that bound a time: on a busy host they may miss it, which is no fault of the kernel.
@@ -72,7 +73,7 @@ func TestMachine(t *testing.T) {
 
 // run boots the kernel and returns its log.
 func run(t *testing.T, kernel, machine, cpus, cpu, line string) string {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), target.Patience(2*time.Minute))
 	defer cancel()
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-M", machine, "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", cpus, "-m", "128M",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",

@@ -227,5 +227,5 @@ func connect(at string) (*net.TCPConn, error) {
 	}
 	tcp := c.(*net.TCPConn)
 	tcp.SetLinger(0) //nolint:errcheck // a reset, then, is a plain close
-	return tcp, tcp.SetDeadline(time.Now().Add(limit))
+	return tcp, tcp.SetDeadline(time.Now().Add(target.Patience(limit)))
 }

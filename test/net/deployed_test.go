@@ -159,7 +159,7 @@ func TestDeployed(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(limit))
+				c.SetDeadline(time.Now().Add(target.Patience(limit)))
 				io.WriteString(c, "CONNECT {\"verbose\":false}\r\nSUB a.* 1\r\n"+strings.Repeat("PUB a.b 5\r\nhello\r\n", 1000))
 				in := bufio.NewScanner(c)
 				n := 0

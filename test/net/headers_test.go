@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gosv/test/target"
 )
 
 // headersPort is the guest's TCP port.
@@ -138,7 +140,7 @@ func TestHeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(2 * time.Minute))
+		c.SetDeadline(time.Now().Add(target.Patience(2 * time.Minute)))
 		in := bufio.NewReader(c)
 		level, tos, ttl, discover := unix.IPPROTO_IP, unix.IP_TOS, unix.IP_TTL, unix.IP_MTU_DISCOVER
 		if host == guestIP6 {

@@ -101,7 +101,7 @@ func try(within time.Duration, stdin string, argv ...string) (string, error) {
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
-	timer := time.AfterFunc(within, func() { cmd.Process.Signal(syscall.SIGKILL) })
+	timer := time.AfterFunc(target.Patience(within), func() { cmd.Process.Signal(syscall.SIGKILL) })
 	out, err := cmd.CombinedOutput()
 	if !timer.Stop() {
 		err = fmt.Errorf("still running after %v", within)

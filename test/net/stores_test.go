@@ -131,7 +131,7 @@ func TestMemcached(t *testing.T) {
 				return err
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(limit))
+			c.SetDeadline(time.Now().Add(target.Patience(limit)))
 			in := bufio.NewReader(c)
 			value := bytes.Repeat([]byte{byte('a' + i%26)}, 1+(i*7919)%20000)
 			if i == 7 {

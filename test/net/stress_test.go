@@ -90,7 +90,7 @@ func TestResets(t *testing.T) {
 
 // echoes sends a message over a connection and wants it back.
 func echoes(c net.Conn, message []byte) error {
-	c.SetDeadline(time.Now().Add(limit)) //nolint:errcheck // the read fails then
+	c.SetDeadline(time.Now().Add(target.Patience(limit))) //nolint:errcheck // the read fails then
 	if _, err := c.Write(message); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func TestTimeWait(t *testing.T) {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(limit)) //nolint:errcheck // the read fails then
+		c.SetDeadline(time.Now().Add(target.Patience(limit))) //nolint:errcheck // the read fails then
 		fmt.Fprint(c, "GET /port HTTP/1.0\r\n\r\n")
 		b, err := io.ReadAll(c)
 		if err == nil && !bytes.HasSuffix(b, []byte("\r\n\r\n28080")) {

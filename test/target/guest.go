@@ -217,10 +217,10 @@ func runBatch(t testing.TB, m Machine, stall time.Duration, img string, results 
 			running = false
 		case <-tick.C:
 			w.Lock()
-			late := time.Since(w.last) > stall
+			idle := time.Since(w.last)
 			w.Unlock()
-			if late {
-				trouble = fmt.Sprintf("still running after %v", stall)
+			if idle > stall && idle > Patience(stall) {
+				trouble = fmt.Sprintf("still running after %v", idle.Round(time.Second))
 				p.Kill()
 				<-over
 				running = false

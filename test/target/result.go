@@ -41,7 +41,7 @@ func Host(t testing.TB, timeout time.Duration, stdin string, argv ...string) Res
 	return finish(cmd, timeout)
 }
 
-// finish runs a command, for no longer than a time.
+// finish runs a command, for no longer than a time on a quiet machine.
 func finish(cmd *exec.Cmd, timeout time.Duration) Result {
 	var r Result
 	var out, errs bytes.Buffer
@@ -52,10 +52,11 @@ func finish(cmd *exec.Cmd, timeout time.Duration) Result {
 		r.Status = -1
 		return r
 	}
-	timer := time.AfterFunc(timeout, func() { cmd.Process.Kill() })
+	start := time.Now()
+	stop := overdue(func() time.Time { return start }, timeout, func() { cmd.Process.Kill() }) //nolint:errcheck // it has ended
 	err := cmd.Wait()
-	if !timer.Stop() {
-		r.Trouble = fmt.Sprintf("still running after %v", timeout)
+	if stop() {
+		r.Trouble = fmt.Sprintf("still running after %v", time.Since(start).Round(time.Second))
 	}
 	r.Stdout, r.Stderr = out.Bytes(), errs.Bytes()
 	state := cmd.ProcessState
