@@ -22,7 +22,7 @@ func inotifyInit(t *task.Thread, flags uint32) (uint64, error) {
 	if flags&^(unix.IN_CLOEXEC|unix.IN_NONBLOCK) != 0 {
 		return 0, unix.EINVAL
 	}
-	i, err := inotify.New()
+	i, err := inotify.New(t.Creds().UID)
 	if err != nil {
 		return 0, err
 	}

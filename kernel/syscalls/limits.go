@@ -9,7 +9,7 @@ import (
 var limitRows = []Row{
 	{AMD64: 97, ARM64: 163, Name: "getrlimit", Fn: sysGetrlimit, Format: "resource:flags.rlimit, rlim:rlimit.out"},
 	{AMD64: 160, ARM64: 164, Name: "setrlimit", Fn: sysSetrlimit, Format: "resource:flags.rlimit, rlim:rlimit",
-		Level: Partial, Note: "enforced: AS, STACK, DATA, NOFILE, NPROC, CPU, FSIZE, SIGPENDING, MEMLOCK; the others are kept"},
+		Level: Partial, Note: "enforced: AS, STACK, DATA, NOFILE, NPROC, CPU, FSIZE, SIGPENDING, MEMLOCK, MSGQUEUE, NICE, RTPRIO; the others are kept"},
 	{AMD64: 302, ARM64: 261, Name: "prlimit64", Fn: sysPrlimit, Format: "pid:int, resource:flags.rlimit, new:rlimit, old:rlimit.out",
 		Level: Partial, Note: "as setrlimit"},
 }

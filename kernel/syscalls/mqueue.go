@@ -35,7 +35,7 @@ func sysMqOpen(t *task.Thread, a *Args) (uint64, error) {
 		const most = 1 << 30
 		attr = &mqueue.Attr{Max: int(min(le.Uint64(b[8:]), most)), Size: int(min(le.Uint64(b[16:]), most))}
 	}
-	f, err := mqueue.Open(t.Creds(), name, flags, uint32(a[2])&0o777&^t.FS.Umask(), attr)
+	f, err := mqueue.Open(t.Creds(), name, flags, uint32(a[2])&0o777&^t.FS.Umask(), attr, t.Proc.Limit(unix.RLIMIT_MSGQUEUE))
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,9 @@ type User struct {
 	UID        uint32
 	PipePages  atomic.Int64 // pages that pipes may fill (fs.pipe-user-pages-soft and -hard)
 	EpollItems atomic.Int64 // files that epoll instances watch (fs.epoll.max_user_watches)
+	Inotifies  atomic.Int64 // inotify instances (fs.inotify.max_user_instances)
+	Watches    atomic.Int64 // and their watches (fs.inotify.max_user_watches)
+	QueueBytes atomic.Int64 // that POSIX message queues may take (RLIMIT_MSGQUEUE)
 	refs       int          // guarded by users.mu
 }
 

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gosv/kernel/frame"
 	"gosv/kernel/mm"
 	"gosv/kernel/sysctl"
 	"gosv/kernel/vfs"
@@ -25,19 +25,31 @@ const Name = "anon_inode:inotify"
 // Limits. They are of the machine, not of a user.
 var (
 	maxEvents    sysctl.Int32 = 16384 // max_queued_events
-	maxInstances sysctl.Int32 = 1024  // max_user_instances
-	maxWatches   sysctl.Int32 = 65536 // max_user_watches
+	maxInstances sysctl.Int32 = 128   // max_user_instances
+	maxWatches   sysctl.Int32         // max_user_watches; 0 is what the memory allows for
 )
 
 var sysctls = [...]sysctl.Row{
 	{Name: "fs.inotify.max_queued_events", Value: &sysctl.Int{Var: &maxEvents, Max: math.MaxInt32}},
 	{Name: "fs.inotify.max_user_instances", Value: &sysctl.Int{Var: &maxInstances, Max: math.MaxInt32}},
-	{Name: "fs.inotify.max_user_watches", Value: &sysctl.Int{Var: &maxWatches, Max: math.MaxInt32}},
+	{Name: "fs.inotify.max_user_watches", Value: &sysctl.Int{Get: func(int) int32 { return mostWatches() }, Set: setMostWatches, Max: math.MaxInt32}},
 }
 
 func init() { sysctl.Register(sysctls[:]) }
 
-var instances, watches atomic.Int32
+// mostWatches is how many watches a user may have: they may take a hundredth of the memory (inotify_user_setup in
+// fs/notify/inotify/inotify_user.c).
+func mostWatches() int32 {
+	if n := maxWatches.Load(); n != 0 {
+		return n - 1
+	}
+	return int32(min(max(frame.Total()*frame.Size/100/watchCost, 8192), 1<<20))
+}
+
+func setMostWatches(_ int, n int32) error {
+	maxWatches.Store(min(n, math.MaxInt32-1) + 1)
+	return nil
+}
 
 // headerSize is the size of struct inotify_event without the name, to a multiple
 // of which the name is padded.
@@ -46,6 +58,7 @@ const headerSize = 16
 // Instance is the object behind a descriptor.
 type Instance struct {
 	vfs.FileDefaults
+	user  *vfs.User // who made it: it counts there, with its watches
 	queue wait.Queue
 
 	// addMu lets one watch be added or removed at a time.
@@ -81,13 +94,15 @@ type watch struct {
 	key  vfs.Inode
 }
 
-// New makes an instance: EMFILE.
-func New() (*Instance, error) {
-	if instances.Add(1) > maxInstances.Load() {
-		instances.Add(-1)
+// New makes an instance of a user: EMFILE.
+func New(uid uint32) (*Instance, error) {
+	u := vfs.UserOf(uid)
+	if u.Inotifies.Add(1) > int64(maxInstances.Load()) {
+		u.Inotifies.Add(-1)
+		u.Release()
 		return nil, unix.EMFILE
 	}
-	return &Instance{byInode: make(map[vfs.Inode]*watch), byID: make(map[int32]*watch)}, nil
+	return &Instance{user: u, byInode: make(map[vfs.Inode]*watch), byID: make(map[int32]*watch)}, nil
 }
 
 // Of returns the instance behind a file, nil if it is none.
@@ -127,8 +142,8 @@ func (i *Instance) Add(fs *vfs.FSContext, c vfs.Caller, path string, mask uint32
 			wd = w.wd
 			return nil, nil
 		}
-		if watches.Add(1) > maxWatches.Load() {
-			watches.Add(-1)
+		if i.user.Watches.Add(1) > int64(mostWatches()) {
+			i.user.Watches.Add(-1)
 			return nil, unix.ENOSPC
 		}
 		i.last++
@@ -169,7 +184,7 @@ func (i *Instance) Remove(wd int32) error {
 func (i *Instance) drop(w *watch) {
 	delete(i.byID, w.wd)
 	delete(i.byInode, w.key)
-	watches.Add(-1)
+	i.user.Watches.Add(-1)
 	i.add(event{wd: w.wd, mask: unix.IN_IGNORED})
 }
 
@@ -308,9 +323,10 @@ func (i *Instance) Release() {
 	i.mu.Unlock()
 	for _, w := range all {
 		w.Watch.Remove()
-		watches.Add(-1)
+		i.user.Watches.Add(-1)
 	}
-	instances.Add(-1)
+	i.user.Inotifies.Add(-1)
+	i.user.Release()
 }
 
 // FDInfo appends what /proc/PID/fdinfo shows: the latest watch first.

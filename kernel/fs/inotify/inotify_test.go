@@ -51,7 +51,7 @@ func read(t *testing.T, i *Instance) string {
 
 func TestEvents(t *testing.T) {
 	fs, c := newTree(t), vfs.Kernel()
-	i, err := New()
+	i, err := New(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestQueue(t *testing.T) {
-	i, err := New()
+	i, err := New(0)
 	if err != nil {
 		t.Fatal(err)
 	}

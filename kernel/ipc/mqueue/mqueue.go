@@ -49,7 +49,11 @@ type Queue struct {
 	ino  uint64
 	made vfs.Time
 
+	user *vfs.User // whose RLIMIT_MSGQUEUE the queue counts for
+
 	mu       sync.Mutex
+	open     int  // open descriptions
+	linked   bool // it has a name
 	mode     uint32
 	uid, gid uint32
 	max      int
@@ -135,26 +139,79 @@ func (d *directory) Create(name string, a *vfs.CreateArgs) (vfs.Inode, error) {
 		return nil, unix.EPERM
 	}
 	messages, size := usual()
-	return d.create(name, a.Mode, a.UID, a.GID, messages, size)
+	return d.create(name, a.Mode, a.UID, a.GID, messages, size, a.UID, ^uint64(0))
 }
 
-func (d *directory) create(name string, mode, uid, gid uint32, most, size int) (*Queue, error) {
+// create makes a queue that counts for user real, who may have limit bytes (RLIMIT_MSGQUEUE). EEXIST: another thread was faster.
+func (d *directory) create(name string, mode, uid, gid uint32, most, size int, real uint32, limit uint64) (*Queue, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.names[name] != nil {
+		return nil, unix.EEXIST
+	}
 	if len(d.names) >= int(maxQueues.Load()) {
 		return nil, unix.ENOSPC
 	}
+	q := &Queue{made: vfs.Now(), mode: mode & 0o7777, uid: uid, gid: gid, max: most, size: size, user: vfs.UserOf(real), linked: true}
+	if n := q.user.QueueBytes.Add(q.cost()); uint64(n) > limit {
+		q.gone()
+		return nil, unix.EMFILE
+	}
 	d.lastIno++
-	q := &Queue{ino: d.lastIno, made: vfs.Now(), mode: mode & 0o7777, uid: uid, gid: gid, max: most, size: size}
+	q.ino = d.lastIno
 	d.names[name] = q
 	return q, nil
+}
+
+// cost is how many bytes a queue counts (getrlimit(2), RLIMIT_MSGQUEUE, with the sizes of Linux's structures).
+func (q *Queue) cost() int64 {
+	const message, node = 48, 48
+	return int64(q.max)*(message+int64(q.size)) + int64(min(q.max, maxPriority))*node
+}
+
+// gone takes the queue off its user's account.
+func (q *Queue) gone() {
+	q.user.QueueBytes.Add(-q.cost())
+	q.user.Release()
+}
+
+// Retain and Release count the open descriptions; a queue that was unlinked goes with the last one.
+func (q *Queue) Retain() {
+	q.mu.Lock()
+	q.open++
+	q.mu.Unlock()
+}
+
+// Release implements vfs.Inode.
+func (q *Queue) Release() {
+	q.mu.Lock()
+	q.open--
+	last := q.open == 0 && !q.linked
+	q.mu.Unlock()
+	if last {
+		q.gone()
+	}
+}
+
+// unlink notes that the queue has no name any more.
+func (q *Queue) unlink() {
+	q.mu.Lock()
+	last := q.open == 0 && q.linked
+	q.linked = false
+	q.mu.Unlock()
+	if last {
+		q.gone()
+	}
 }
 
 // Remove is unlink(2) in the file system.
 func (d *directory) Remove(name string, child vfs.Inode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.names, name)
+	if q := d.names[name]; q != nil {
+		delete(d.names, name)
+		q.unlink()
+	}
 	return nil
 }
 
@@ -177,9 +234,9 @@ func checkName(name string) error {
 type Attr struct{ Max, Size, Current int }
 
 // Open is mq_open(2) with the name as the system call has it, without the slash;
-// mode has the umask applied; attr may be nil. ENOENT, EEXIST, EACCES, EINVAL,
-// ENAMETOOLONG, ENOSPC.
-func Open(c *vfs.Creds, name string, flags, mode uint32, attr *Attr) (*vfs.File, error) {
+// mode has the umask applied; attr may be nil; limit is RLIMIT_MSGQUEUE. ENOENT, EEXIST, EACCES, EINVAL,
+// ENAMETOOLONG, ENOSPC, EMFILE.
+func Open(c *vfs.Creds, name string, flags, mode uint32, attr *Attr, limit uint64) (*vfs.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
@@ -203,7 +260,11 @@ func Open(c *vfs.Creds, name string, flags, mode uint32, attr *Attr) (*vfs.File,
 			}
 		}
 		var err error
-		if q, err = root.create(name, mode, c.FSUID, c.FSGID, a.Max, a.Size); err != nil {
+		q, err = root.create(name, mode, c.FSUID, c.FSGID, a.Max, a.Size, c.UID, limit)
+		if err == unix.EEXIST && flags&unix.O_EXCL == 0 {
+			return Open(c, name, flags&^unix.O_CREAT, mode, attr, limit)
+		}
+		if err != nil {
 			return nil, err
 		}
 	case flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL:
@@ -240,6 +301,7 @@ func Unlink(c *vfs.Creds, name string) error {
 		return unix.EACCES
 	}
 	delete(root.names, name)
+	q.unlink()
 	return nil
 }
 

@@ -17,7 +17,7 @@ var user = &vfs.Creds{UID: 7, EUID: 7, FSUID: 7}
 // open makes a queue that the test's end removes.
 func open(t *testing.T, c *vfs.Creds, name string, attr *Attr) *Queue {
 	t.Helper()
-	f, err := Open(c, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR, 0o600, attr)
+	f, err := Open(c, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR, 0o600, attr, ^uint64(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestOpen(t *testing.T) {
 		{&vfs.RootCreds, "new", unix.O_CREAT, &Attr{Max: hardMessages + 1, Size: 10}, unix.EINVAL},
 		{&vfs.Creds{UID: 8, EUID: 8, FSUID: 8}, "one", unix.O_RDONLY, nil, unix.EACCES},
 	} {
-		if f, err := Open(x.c, x.name, x.flags, 0o600, x.attr); err != x.want {
+		if f, err := Open(x.c, x.name, x.flags, 0o600, x.attr, ^uint64(0)); err != x.want {
 			t.Errorf("open %q, flags %#x, %v: %v, want %v", x.name, x.flags, x.attr, err, x.want)
 			if f != nil {
 				f.Release()
@@ -71,7 +71,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a usual queue has %d messages of %d bytes", q.max, q.size)
 	}
 	maxQueues.Store(1)
-	if _, err := Open(user, "more", unix.O_CREAT, 0o600, nil); err != unix.ENOSPC {
+	if _, err := Open(user, "more", unix.O_CREAT, 0o600, nil, ^uint64(0)); err != unix.ENOSPC {
 		t.Errorf("one queue too many: %v", err)
 	}
 }

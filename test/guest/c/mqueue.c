@@ -2,6 +2,7 @@
 #include "check.h"
 #include <mqueue.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static volatile sig_atomic_t told, value;
@@ -10,6 +11,34 @@ static void handler(int sig, siginfo_t *i, void *c)
 {
 	told = i->si_code;
 	value = i->si_value.sival_int;
+}
+
+// limited opens queues of the usual size as a user who has none yet, with room for two by RLIMIT_MSGQUEUE.
+static void limited(void)
+{
+	fflush(stdout);
+	pid_t c = fork();
+	if (c == 0) {
+		failures = 0;
+		setrlimit(RLIMIT_MSGQUEUE, &(struct rlimit){170000, 170000});
+		setuid(54321);
+		struct mq_attr a = {.mq_maxmsg = 10, .mq_msgsize = 8192};
+		mq_unlink("/limit-1"), mq_unlink("/limit-2"), mq_unlink("/limit-3");
+		mqd_t q = mq_open("/limit-1", O_CREAT | O_RDWR, 0600, &a);
+		OK("a first queue", q >= 0);
+		OK("a second queue", mq_open("/limit-2", O_CREAT | O_RDWR, 0600, &a) >= 0);
+		FAILS("no room for a third", mq_open("/limit-3", O_CREAT | O_RDWR, 0600, &a), EMFILE);
+		EQ("unlinked", mq_unlink("/limit-1"), 0);
+		FAILS("it is open still", mq_open("/limit-3", O_CREAT | O_RDWR, 0600, &a), EMFILE);
+		mq_close(q);
+		OK("room again", mq_open("/limit-3", O_CREAT | O_RDWR, 0600, &a) >= 0);
+		mq_unlink("/limit-2"), mq_unlink("/limit-3");
+		fflush(stdout);
+		_exit(failures);
+	}
+	int st;
+	waitpid(c, &st, 0);
+	EQ("limited", st, 0);
 }
 
 int main(void)
@@ -73,5 +102,6 @@ int main(void)
 	FAILS("unlink again", mq_unlink(name), ENOENT);
 	EQ("still works", mq_send(q, "x", 1, 0), 0);
 	mq_close(q);
+	limited();
 	done();
 }
