@@ -40,6 +40,8 @@ var memorySysctls = [...]sysctl.Row{
 
 func init() { sysctl.Register(memorySysctls[:]) }
 
+// udp_mem bounds raw and packet sockets as well, whose packets Linux bounds for each socket only.
+
 // limitMemory sets the limits that Linux has for a machine of this size (tcp_init_mem, __udp_mem_init): a sixteenth of memory for TCP
 // and an eighth for UDP, and one and a half times that at most.
 func limitMemory(s *stack.Stack) {

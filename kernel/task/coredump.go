@@ -50,6 +50,7 @@ func (t *Thread) dumpCore(info *linux.SigInfo, e *ExitInfo) bool {
 	p.dump = nil
 	for _, o := range p.threads {
 		o.kill()
+		o.Wake() // from joinDump
 	}
 	p.mu.Unlock()
 	return true

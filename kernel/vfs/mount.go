@@ -22,6 +22,10 @@ type Filesystem interface {
 	Volatile() bool
 }
 
+// An Unmounter is a Filesystem that gives something back when it was unmounted for the last time and nothing refers to it. One that was
+// in use then (MNT_DETACH) is not told later.
+type Unmounter interface{ Unmounted() }
+
 // A Superblock is a file system in use, with its dentry cache.
 type Superblock struct {
 	FS       Filesystem
@@ -181,6 +185,9 @@ func (m *Mount) Unmount(lazy bool) error {
 			treeMu.Lock()
 			o.sb.unmounted()
 			treeMu.Unlock()
+			if u, ok := o.sb.FS.(Unmounter); ok {
+				u.Unmounted()
+			}
 		}
 		if e := o.sb.FS.Sync(); err == nil {
 			err = e

@@ -211,6 +211,28 @@ func (fs *FS) Sync() error     { return nil }
 func (fs *FS) Type() string    { return fs.name }
 func (fs *FS) Volatile() bool  { return false }
 
+// Unmounted implements vfs.Unmounter: no name, descriptor or mapping leads to the files any more.
+func (fs *FS) Unmounted() {
+	for list := []*Inode{fs.root}; len(list) > 0; {
+		n := list[len(list)-1]
+		list = list[:len(list)-1]
+		n.mu.Lock()
+		if n.names != nil {
+			for _, e := range n.names.order {
+				if e != nil && e.n != nil {
+					list = append(list, e.n)
+				}
+			}
+		}
+		gone := n.freed // by another name
+		n.freed = true
+		n.mu.Unlock()
+		if !gone {
+			n.free()
+		}
+	}
+}
+
 // Statfs counts the pages in use against the limit; with a lower file system its
 // blocks are in use too.
 func (fs *FS) Statfs(st *vfs.Statfs) error {

@@ -1,5 +1,6 @@
 // Every call that can wait, but those of sockets (killednet.c): what ends the thread ends the wait.
 #include "killing.h"
+#include <dirent.h>
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
@@ -470,7 +471,9 @@ int main(int argc, char **argv)
 	kill_all(cases, sizeof cases / sizeof *cases);
 	msgctl(queue, IPC_RMID, NULL);
 	semctl(set, 0, IPC_RMID);
-	unlink("fifo"), unlink("file");
-	(void)dir; // the locks' files stay
+	DIR *d = opendir(".");
+	for (struct dirent *e; d && (e = readdir(d));)
+		unlink(e->d_name); // what was locked
+	rmdir(dir);
 	return failures;
 }
