@@ -170,6 +170,25 @@ static void dissolve(enum kind k)
 	}
 }
 
+// free_port returns a port that no socket of either family has: what other programs do must not be seen here.
+static int free_port(int type)
+{
+	int s = socket(AF_INET6, type, 0);
+	struct address a = in6("::", 0);
+	MUST(bind(s, &a.any, a.size));
+	int port = ntohs(name_of(s).in.sin_port);
+	close(s);
+	return port;
+}
+
+// bind_free binds a socket to a free port of an address that it fills in.
+static void bind_free(int s, int type, struct address *a)
+{
+	do
+		a->in.sin_port = htons(free_port(type)); // at the same place for both families
+	while (bind(s, &a->any, a->size) && errno == EADDRINUSE);
+}
+
 // share binds two sockets to a port with options, on addresses that overlap.
 static void share(enum kind k)
 {
@@ -186,7 +205,7 @@ static void share(enum kind k)
 					set(x, SOL_SOCKET, SO_REUSEPORT, pairs[i].first >> 1);
 					set(y, SOL_SOCKET, SO_REUSEADDR, pairs[i].second & 1);
 					set(y, SOL_SOCKET, SO_REUSEPORT, pairs[i].second >> 1);
-					MUST(bind(x, &a.any, a.size));
+					bind_free(x, kinds[k].type, &a);
 					if (listening == 1)
 						MUST(listen(x, 1));
 					b = six ? in6(second6[s], port_of(x)) : in4(second4[s], port_of(x));
@@ -214,11 +233,11 @@ static void only6(int type)
 			struct address a = in6("::", 0), b = in4("0.0.0.0", 0);
 			set(x, SOL_IPV6, IPV6_V6ONLY, only);
 			if (first6) {
-				MUST(bind(x, &a.any, a.size));
+				bind_free(x, type, &a);
 				b.in.sin_port = name_of(x).in.sin_port;
 				CASE(bind(y, &b.any, b.size), "%s 4 beside 6, only %d", name, only);
 			} else {
-				MUST(bind(y, &b.any, b.size));
+				bind_free(y, type, &b);
 				a.in.sin_port = name_of(y).in.sin_port;
 				CASE(bind(x, &a.any, a.size), "%s 6 beside 4, only %d", name, only);
 			}
