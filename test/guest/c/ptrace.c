@@ -912,7 +912,7 @@ static void execs(void)
 	STOPPED("exec of a thread", child, SIGSTOP);
 	trace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE);
 	trace(CONT, child, 0, 0);
-	pid_t leader = child, other = 0, p;
+	pid_t leader = child, other = 0, held = 0, p;
 	int execs = 0, former = 0, ends = 0, code = 0;
 	while ((p = next(-1)) > 0) {
 		child = p;
@@ -922,8 +922,15 @@ static void execs(void)
 				code = WEXITSTATUS(status);
 			continue;
 		}
-		if (event() == PTRACE_EVENT_CLONE)
+		if (p != leader && !other) { // its exec would kill the leader, whose event would be lost
+			held = p;
+			continue;
+		}
+		if (event() == PTRACE_EVENT_CLONE) {
 			other = message();
+			if (held)
+				trace(CONT, held, 0, 0);
+		}
 		if (event() == PTRACE_EVENT_EXEC) {
 			execs = p == leader;
 			former = message() == other;
