@@ -1064,35 +1064,58 @@ static void stops(void)
 	_exit(5);
 }
 
-// A debugger takes a stopped process over and lets it continue, as strace does: whichever stop it is told of, it hears of the end
-// of that.
+static void on_alarm(int sig) { kill(child, SIGKILL); }
+
+enum { TAKEN_OVER = 1000 };
+static pthread_barrier_t both;
+
+// continues sends SIGCONT to each child: before it is taken over, at the same time, or after that.
+static void *continues(void *arg)
+{
+	for (int i = 0; i < TAKEN_OVER; i++) {
+		pthread_barrier_wait(&both);
+		int64_t start = now_ns(CLOCK_MONOTONIC);
+		while (now_ns(CLOCK_MONOTONIC) - start < i * 100)
+			;
+		kill(child, SIGCONT);
+		pthread_barrier_wait(&both);
+	}
+	return arg;
+}
+
+// A debugger takes a stopped process over while another continues it, as strace does: whichever stop it is told of, it hears of
+// the end of that. If it does not, the alarm ends the process.
 static void taking_over(void)
 {
 	int ended = 0;
-	for (int i = 0; i < 1000 && ended == i; i++) {
+	pthread_t t;
+	pthread_barrier_init(&both, NULL, 2);
+	pthread_create(&t, NULL, continues, NULL);
+	signal(SIGALRM, on_alarm);
+	for (int i = 0; i < TAKEN_OVER; i++) {
 		plain(stops);
 		waitpid(child, &status, WUNTRACED);
+		if (ended == i)
+			alarm(20);
+		else
+			kill(child, SIGKILL); // one failure is enough
+		pthread_barrier_wait(&both);
 		trace(PTRACE_SEIZE, child, 0, 0);
 		trace(PTRACE_INTERRUPT, child, 0, 0);
-		int64_t start = now_ns(CLOCK_MONOTONIC);
-		while (now_ns(CLOCK_MONOTONIC) - start < i * 100) // SIGCONT comes before the stop, at the same time, or after it
-			;
-		kill(child, SIGCONT);
-		while (now_ns(CLOCK_MONOTONIC) - start < 5000000000LL) {
-			if (waitpid(child, &status, WNOHANG | __WALL) != child)
-				continue;
-			if (!WIFSTOPPED(status))
-				break;
+		while (next(child) == child && WIFSTOPPED(status)) {
 			if (event() == PTRACE_EVENT_STOP)
 				trace(WSTOPSIG(status) == SIGSTOP ? PTRACE_LISTEN : CONT, child, 0, 0);
 			else
 				trace(CONT, child, 0, WSTOPSIG(status));
 		}
+		alarm(0);
+		pthread_barrier_wait(&both);
 		ended += WIFEXITED(status) && WEXITSTATUS(status) == 5;
 	}
-	if (ended < 1000 && kill(child, SIGKILL) == 0)
-		next(child);
-	EQ("taken over and continued", ended, 1000);
+	pthread_join(t, NULL);
+	pthread_barrier_destroy(&both);
+	signal(SIGALRM, SIG_DFL);
+	EQ("taken over and continued", ended, TAKEN_OVER);
 }
 
 static void waits(void)
