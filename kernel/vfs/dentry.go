@@ -144,8 +144,8 @@ func (d *Dentry) insert(name string, ch *Dentry) {
 		d.children = make(map[string]*Dentry)
 	}
 	old := d.children[name]
-	if old == nil {
-		d.sb.cached.Add(1)
+	if old == nil && d.sb.cached.Add(1)&255 == 0 {
+		d.sb.pruneSoon()
 	}
 	d.children[name] = ch
 }
@@ -216,6 +216,16 @@ func (d *Dentry) isAncestorOf(e *Dentry) bool {
 		}
 	}
 	return false
+}
+
+// pruneSoon is prune for who holds locks of the tree: calls that neither open a file nor look at one make dentries, too.
+func (sb *Superblock) pruneSoon() {
+	if sb.cached.Load() > atomic.LoadInt64(&maxDentries) && sb.pruning.CompareAndSwap(false, true) {
+		go func() {
+			sb.prune()
+			sb.pruning.Store(false)
+		}()
+	}
 }
 
 // prune drops unused dentries when there are too many. The caller holds no lock.

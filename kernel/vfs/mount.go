@@ -35,6 +35,7 @@ type Superblock struct {
 	cached   atomic.Int64 // dentries in all children maps
 	kept     atomic.Int64 // dentries, beyond half the limit, that the last prune could not drop
 	overdue  atomic.Int64 // operations above the limit since then
+	pruning  atomic.Bool  // pruneSoon has begun
 	mounts   int          // guarded by mountMu
 	handles  handles
 }

@@ -112,6 +112,7 @@ static void attributes(void)
 	}
 }
 static void negative(void) { struct stat st; UNTIL_REFUSED(n < 200000 && (stat(path(n), &st), 1)); }
+static void negativeByAccess(void) { UNTIL_REFUSED(n < 200000 && (access(path(n), F_OK), unlink(path(n)), 1)); }
 static void recordLocks(void) { int fd = open(path(0), O_CREAT | O_RDWR, 0600); UNTIL_REFUSED(fcntl(fd, F_SETLK, &(struct flock){F_WRLCK, SEEK_SET, n * 2, 1}) == 0); }
 static void flocks(void) { int fd; close(open(path(0), O_CREAT | O_RDWR, 0600)); UNTIL_REFUSED((fd = open(path(0), O_RDONLY)) >= 0 && flock(fd, LOCK_SH) == 0); }
 static void procFiles(void) { UNTIL_REFUSED(open("/proc/self/maps", O_RDONLY) >= 0); }
@@ -283,7 +284,7 @@ static const struct kind kinds[] = {
 	{"anonymous", anonymous}, {"shared", shared}, {"locked", locked}, {"areas", areas}, {"tables", tables}, {"memfd", memfd},
 	{"memfd-mapped", memfdMapped}, {"memfds", memfds}, {"arguments", arguments}, {"tmpfs-file", tmpfsFile}, {"tmpfs-mapped", tmpfsMapped},
 	{"tmpfs-hole", tmpfsHole}, {"shm-file", shmFile}, {"files", files}, {"open-files", openFiles}, {"unlinked", unlinked},
-	{"directories", directories}, {"deep", deep}, {"links", links}, {"attributes", attributes}, {"negative", negative},
+	{"directories", directories}, {"deep", deep}, {"links", links}, {"attributes", attributes}, {"negative", negative}, {"negative-by-access", negativeByAccess},
 	{"record-locks", recordLocks}, {"flocks", flocks}, {"proc-files", procFiles}, {"mounts", mounts}, {"eventfds", eventfds},
 	{"timerfds", timerfds}, {"signalfds", signalfds}, {"pidfds", pidfds}, {"duplicates", duplicates}, {"file-tables", tablesOfFiles},
 	{"pipes", pipes}, {"empty-pipes", emptyPipes}, {"fifos", fifos}, {"epolls", epolls}, {"epoll-items", epollItems},
