@@ -81,7 +81,11 @@ func (t *Thread) tend() {
 				p.endAs(p.program)
 			}
 		}
-		for info, ok := t.TakeSignal(^linux.SigSet(0)); ok; info, ok = t.TakeSignal(^linux.SigSet(0)) {
+		for t.work.Load()&workExit == 0 { // the end itself is a pending SIGKILL
+			info, ok := t.TakeSignal(^linux.SigSet(0))
+			if !ok {
+				break
+			}
 			switch sig := info.Signo(); sig {
 			case int(unix.SIGKILL):
 				p.end(sig, nil)
