@@ -6,6 +6,10 @@ package main
 import (
 	"gosv/kernel/fs/procfs"
 	"gosv/kernel/net/unix"
+	"gosv/kernel/task"
 )
 
-func init() { procfs.RegisterNet("unix", unix.AppendList) }
+func init() {
+	procfs.RegisterNet("unix", unix.AppendList)
+	task.OnExit(func(*task.Process) { unix.Collect() })
+}

@@ -88,8 +88,14 @@ func link(r *rights, to *Socket) {
 	}
 	if to.node.inFlight() {
 		inflight.circles.Store(true)
+		if len(inflight.sockets)%often == 0 {
+			collect() // a program that makes circles need not close a socket
+		}
 	}
 }
+
+// often is after how many sockets in flight a collection begins without a close.
+const often = 1024
 
 // pointTo makes the edge one to a socket.
 func (e *edge) pointTo(to *Socket) {
@@ -150,6 +156,9 @@ func (s *Socket) adopted() {
 
 // collections is how many closes have asked for a collection that has not begun.
 var collections atomic.Int32
+
+// Collect is collect for the end of a process: what it has sent to itself keeps nothing open that would be closed later.
+func Collect() { collect() }
 
 // collect starts a collection, beside the caller, if there may be garbage.
 func collect() {
