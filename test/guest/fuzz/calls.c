@@ -192,11 +192,31 @@ static int removeOne(const char *name, const struct stat *st, int type, struct F
 	return type == FTW_DP ? (rmdir(name), 0) : (unlink(name), 0);
 }
 
+static pid_t pids[64];
+
+// reap waits for all that has ended: children, what they have left to the first process, and threads that made this one their tracer,
+// before which the child itself does not count as ended. It returns how many children go on.
+static int reap(void)
+{
+	pid_t pid;
+	int left = 0;
+	while ((pid = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
+		for (int i = 0; i < children; i++)
+			if (pids[i] == pid) {
+				kill(-pid, SIGKILL); // what it has left behind
+				pids[i] = 0;
+			}
+	for (int i = 0; i < children; i++)
+		left += pids[i] > 0;
+	return left;
+}
+
 // gone waits for a child that was told to end.
-static int gone(pid_t pid)
+static int gone(int child)
 {
 	for (int i = 0; i < 1200; i++) {
-		if (waitpid(pid, NULL, WNOHANG) != 0)
+		reap();
+		if (pids[child] == 0)
 			return 1;
 		usleep(50000);
 	}
@@ -239,22 +259,13 @@ int main(int argc, char **argv)
 	time_t end = time(NULL) + seconds, told = time(NULL);
 	long n = 0, stuck = 0, broken = 0;
 	while (time(NULL) < end && stuck + broken == 0) {
-		pid_t pids[64];
 		unsigned long long first = state_seed + n;
 		for (int i = 0; i < children; i++, n++)
 			if ((pids[i] = fork()) == 0)
 				child(state_seed + n);
 		struct timespec start, now;
 		clock_gettime(CLOCK_MONOTONIC, &start);
-		for (int left = children; left > 0;) {
-			left = 0;
-			for (int i = 0; i < children; i++)
-				if (pids[i] > 0 && waitpid(pids[i], NULL, WNOHANG) == 0)
-					left++;
-				else if (pids[i] > 0) {
-					kill(-pids[i], SIGKILL); // what it has left behind
-					pids[i] = 0;
-				}
+		while (reap() > 0) {
 			clock_gettime(CLOCK_MONOTONIC, &now);
 			if (now.tv_sec - start.tv_sec >= 4)
 				break;
@@ -264,12 +275,11 @@ int main(int argc, char **argv)
 			if (pids[i] > 0) {
 				kill(-pids[i], SIGKILL);
 				kill(pids[i], SIGKILL);
-				if (!gone(pids[i])) {
+				if (!gone(i)) {
 					printf("not ok the child of seed %llu does not end\n", first + i);
 					stuck++;
 				}
 			}
-		while (waitpid(-1, NULL, WNOHANG) > 0) {} // orphans, if this is the first process
 		if (!works()) {
 			printf("not ok nothing works after seed %llu\n", first);
 			broken++;
