@@ -7,6 +7,7 @@ import (
 	"gosv/abi/linux"
 	"gosv/kernel/loader"
 	"gosv/kernel/vfs"
+	"gosv/kernel/wait"
 )
 
 // Exec is execve(2) and execveat(2): the process runs another program. It returns
@@ -75,7 +76,8 @@ func (t *Thread) Exec(dir *vfs.File, path string, flags int, argv, env []string,
 }
 
 // becomeAlone ends the process's other threads and takes over the leader's ID;
-// false if the thread itself is to end.
+// false if the thread itself is to end. Threads that are traced have ended when
+// their tracer has waited for them, as on Linux: it hears of them before the exec.
 func (t *Thread) becomeAlone() bool {
 	p := t.Proc
 	p.mu.Lock()
@@ -83,21 +85,25 @@ func (t *Thread) becomeAlone() bool {
 		p.mu.Unlock()
 		return false
 	}
-	if len(p.threads) > 1 {
+	killed := false
+	if !p.single() {
 		p.aloneWaiter = t
 		for _, o := range p.threads {
 			if o != t {
 				o.kill()
 			}
 		}
-		for len(p.threads) > 1 {
+		for !p.single() && !killed {
 			p.mu.Unlock()
-			t.SleepUninterruptible(0)
+			killed = t.SleepKillable(0) == wait.Interrupted
 			p.mu.Lock()
 		}
 		p.aloneWaiter = nil
 	}
 	p.mu.Unlock()
+	if killed {
+		return false
+	}
 
 	tab := p.table
 	tab.mu.Lock()
@@ -120,4 +126,16 @@ func (t *Thread) becomeAlone() bool {
 	p.mu.Unlock()
 	tab.mu.Unlock()
 	return ok
+}
+
+// single reports whether the process has one thread, and no other that has ended
+// but whose tracer has not waited for it. Process.mu is held.
+func (p *Process) single() bool { return len(p.threads) == 1 && p.deadTracees == 0 }
+
+// wakeSingle wakes the execve that waits until its thread is the only one.
+// Process.mu is held.
+func (p *Process) wakeSingle() {
+	if o := p.aloneWaiter; o != nil && p.single() {
+		o.Wake()
+	}
 }

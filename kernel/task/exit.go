@@ -133,8 +133,8 @@ func (t *Thread) exit() {
 	}
 	if last {
 		p.exiting.Store(true)
-	} else if alone := p.aloneWaiter; alone != nil && len(p.threads) == 1 {
-		alone.Wake() // execve waits for this
+	} else {
+		p.wakeSingle()
 	}
 	// A signal of the process that woke this thread may be another's to take.
 	for sig := 1; !last && sig <= linux.NSIG; sig++ {

@@ -305,6 +305,7 @@ func (t *Thread) leaveTracees() (ended []*Process) {
 		if o.ptrace.dead {
 			o.ptrace.dead = false
 			p.deadTracees--
+			p.wakeSingle()
 		}
 		if p.zombie && p.deadTracees == 0 && !p.leader.traced() {
 			ended = append(ended, p)

@@ -41,6 +41,9 @@ func (p *Process) traceeNews(c *Thread, options int) (r WaitResult, next *Proces
 			break
 		}
 		r.Status, r.Usage = c.exitStatus, o.familyUsage()
+		if o.exiting.Load() { // the status of the process is that of all its threads
+			r.Status = o.status
+		}
 		r.Code, _ = endCode(r.Status)
 		if !keep && c.forget() {
 			next = o
@@ -120,6 +123,7 @@ func (t *Thread) forget() bool {
 	t.ptrace.dead = false
 	t.unlink()
 	p.deadTracees--
+	p.wakeSingle()
 	return p.zombie && p.deadTracees == 0
 }
 

@@ -121,7 +121,7 @@ type Process struct {
 	status      int // wait status, once exiting is set or the leader has ended
 	exitInfo    *ExitInfo
 	fatal       *linux.SigInfo // the signal that ended the process when it was sent, until strace has seen it
-	aloneWaiter *Thread        // execve waits until it is the only thread
+	aloneWaiter *Thread        // execve waits until it is the only thread, see single
 	dump        *coreDump
 
 	kernel  bool     // it is the kernel's own: StartUnderInit

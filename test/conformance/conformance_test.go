@@ -121,7 +121,7 @@ func TestGuest(t *testing.T) {
 
 // concurrent are the programs whose outcome may depend on the number of CPUs.
 var concurrent = map[string]bool{"threads": true, "futex": true, "signals": true, "timers": true, "fpu": true, "mmap": true,
-	"pipes": true, "epoll": true, "runtime": true, "cxx": true, "process": true, "ptrace": true, "sched-rt": true, "sched-attr": true}
+	"pipes": true, "epoll": true, "runtime": true, "cxx": true, "process": true, "ptrace": true, "ptrace-exec": true, "sched-rt": true, "sched-attr": true}
 
 func isConcurrent(r run) bool { return concurrent[filepath.Base(r.argv[0])] }
 
