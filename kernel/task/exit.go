@@ -84,6 +84,7 @@ func (t *Thread) leaving() {
 // exit is the last that a thread does.
 func (t *Thread) exit() {
 	p := t.Proc
+	p.lastStatus.Store(int32(t.exitStatus)) // before anyone can learn that the thread ends
 	if p.exiting.Load() {
 		t.joinDump()
 	}
@@ -132,7 +133,9 @@ func (t *Thread) exit() {
 		bereaved = t.leaveChildren()
 	}
 	if last {
-		p.exiting.Store(true)
+		if !p.exiting.Swap(true) {
+			p.status = int(p.lastStatus.Load())
+		}
 	} else {
 		p.wakeSingle()
 	}

@@ -121,6 +121,7 @@ type Process struct {
 	status      int // wait status, once exiting is set or the leader has ended
 	exitInfo    *ExitInfo
 	fatal       *linux.SigInfo // the signal that ended the process when it was sent, until strace has seen it
+	lastStatus  atomic.Int32   // exitStatus of the thread that began to end last, the status unless exiting is set
 	aloneWaiter *Thread        // execve waits until it is the only thread, see single
 	dump        *coreDump
 
