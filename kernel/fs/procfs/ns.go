@@ -9,9 +9,6 @@ import (
 	"gosv/kernel/vfs"
 )
 
-// nsMagic is NSFS_MAGIC (include/uapi/linux/magic.h).
-const nsMagic = 0x6e736673
-
 // namespaces are the initial ones, with the numbers that Linux gives them
 // (include/linux/proc_ns.h): all processes are in them, and there are no others.
 var namespaces = [...]struct {

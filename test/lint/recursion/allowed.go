@@ -51,6 +51,8 @@ var allowed = []row{
 	{"(*uring.Ring).kick", "(*wait.Queue).Notify", "cqWait holds sleepers of threads only"},
 	{"(*net/unix.Socket).close", "(*net/unix.Socket).close", "a connection that waits for accept(2) has none that wait for it"},
 	{"(*net/inet.Socket).mayBind", "(*net/inet.Socket).mayBind", "once: an address that was mapped into IPv6 is one of IPv4"},
+	{"(*task.Thread).Runnable", "(*sched.Entity).Wake", "who gains a slot is woken only where it waits for one, and Wake does nothing there"},
+	{"ipc/mqueue.Open", "ipc/mqueue.Open", "once: another thread has made the queue, and the second time it is not made"},
 	{"(*wait.Queue).Notify$bound", "(*wait.Queue).Notify", "steps of the clock tell timerfds, and no timerfd tells the queue of steps"},
 	{"syscalls.withFile", "func value", "two descriptors of one call"},
 	{"syscalls.linkAt$1", "syscalls.atPlace", "two names of one call"},
