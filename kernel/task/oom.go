@@ -20,6 +20,12 @@ const oomPatience = 30 * time.Second
 
 func init() { mm.SetKiller(Tasks.killForMemory) }
 
+// aftermath is for how long after a kill the first process is not chosen: the machine ends with it.
+const aftermath = 2 * time.Second
+
+// lastKill is when a process was killed last, guarded by oomMu.
+var lastKill = -int64(aftermath)
+
 // oomMu lets one process after the other be killed: the memory of the first
 // mostly serves all who wait.
 var oomMu sync.Mutex
@@ -49,12 +55,17 @@ func (tab *Table) killForMemory(asking *mm.AddressSpace) bool {
 		if victim = tab.worst(); victim == nil {
 			return false
 		}
+		if victim == tab.init && cpu.Nanotime()-lastKill < int64(aftermath) {
+			time.Sleep(aftermath / 40)
+			return true // what the last one had is garbage that may not be collected yet
+		}
 		line := victim.oomLine()
 		if victim != asker {
 			line += "; " + asker.name() + " asked for memory"
 		}
 		trace.Line(line)
 		victim.oomKilled.Store(true)
+		lastKill = cpu.Nanotime()
 		if victim.Signal(linux.NewSigInfo(int(unix.SIGKILL), linux.SI_KERNEL)) != nil || victim == asker {
 			return false
 		}
